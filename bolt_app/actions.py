@@ -1,0 +1,368 @@
+"""The Slack actions: one function each."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, cast
+
+from pydantic import AfterValidator, BaseModel, Field
+
+from bolt_app.client import SlackClient
+from bolt_app.records import Message, Posted
+from bolt_app.text import Markup, OptionalSlackTs, SlackMarkup, SlackText, SlackTs, is_channel_id, permalink, plain
+from zendesk_bridge.flows.catalog import Function, Once, action
+from zendesk_bridge.flows.errors import Permanent
+
+
+def _channel(value: str) -> str:
+    channel = value.strip()
+    if not channel.removeprefix("#"):
+        raise ValueError("a channel's id such as C024BE91L is needed")
+    return channel
+
+
+def _optional_channel(value: str | None) -> str | None:
+    return None if value is None else _channel(value)
+
+
+def _email(value: str) -> str:
+    email = value.strip()
+    name, at, domain = email.rpartition("@")
+    if not (name and at and domain) or any(character.isspace() for character in email):
+        raise ValueError(f"{email[:80]!r} is not an e-mail address")
+    return email
+
+
+def _optional_email(value: str | None) -> str | None:
+    return None if value is None else _email(value)
+
+
+Channel = Annotated[
+    str,
+    AfterValidator(_channel),
+    Field(description="The channel's id (C…), best; for posting, its name works too if it is public."),
+]
+ChannelId = Annotated[str, AfterValidator(_channel), Field(description="The channel's id (C…, G… or D…).")]
+OptionalChannel = Annotated[
+    str | None,
+    AfterValidator(_optional_channel),
+    Field(description="The channel's id (C…, G… or D…). Either this or `email`."),
+]
+Email = Annotated[str, AfterValidator(_email), Field(description="The e-mail address of the person's Slack account.")]
+OptionalEmail = Annotated[
+    str | None,
+    AfterValidator(_optional_email),
+    Field(description="The e-mail address of the person's Slack account. Give this or the other way to name them."),
+]
+Text = Annotated[
+    SlackText,
+    Field(description="The message. Slack's formatting works in what you write; inserted values appear literally."),
+]
+
+
+class PostedMessage(BaseModel):
+    """A message in a channel."""
+
+    channel: str = Field(description="The id of the channel the message is in.")
+    ts: str = Field(description="The message's ts, which names it within its channel.")
+    ok: bool = Field(default=True, description="Whether Slack took the message: true.")
+    permalink: str = Field(description="The address of the message.")
+
+
+class DirectMessage(PostedMessage):
+    """A direct message."""
+
+    user_id: str = Field(description="The Slack id of the person who got it.")
+    message: dict[str, Any] = Field(description="The message as Slack answered it.")
+
+
+class Reply(PostedMessage):
+    """A message in a thread, or the one that opens it."""
+
+    thread_ts: str = Field(description="The ts of the thread's first message: give it to the next reply.")
+
+
+class ThreadMessage(BaseModel):
+    """One message of a thread."""
+
+    ts: str = Field(description="The message's ts.")
+    user: str | None = Field(description="The Slack id of whoever wrote it; empty for some apps.")
+    text: str = Field(description="The text as it was typed.")
+    markup: str = Field(description="The text as Slack stores it, with &amp;, &lt; and &gt;.")
+    permalink: str = Field(description="The address of the message.")
+
+
+class ThreadMessages(BaseModel):
+    """The messages of a thread."""
+
+    messages: list[ThreadMessage] = Field(
+        description="Oldest first, the thread's first message among them: each has ts, user, text, markup, permalink."
+    )
+
+
+class Reaction(BaseModel):
+    """A reaction to a message."""
+
+    success: bool = Field(description="True: the message has the reaction.")
+
+
+class FetchedMessage(BaseModel):
+    """A message."""
+
+    text: str = Field(description="The text as it was typed.")
+    user: str | None = Field(description="The Slack id of whoever wrote it; empty for some apps.")
+    markup: str = Field(description="The text as Slack stores it, with &amp;, &lt; and &gt;.")
+    ts: str = Field(description="The message's ts.")
+    thread_ts: str | None = Field(description="The ts of the thread's first message, if it is in a thread.")
+    reactions: list[dict[str, Any]] = Field(description="Reactions, each with name, count and users.")
+    files: list[dict[str, Any]] = Field(description="Files, as Slack describes them.")
+    edited: bool = Field(description="Whether it was changed after it was sent.")
+    permalink: str = Field(description="The address of the message.")
+
+
+class FoundUser(BaseModel):
+    """Somebody in the workspace."""
+
+    display_name: str = Field(description="The name shown beside their messages.")
+    email: str | None = Field(description="The e-mail address; empty for apps.")
+    real_name: str = Field(description="The full name.")
+    user_id: str = Field(description="The Slack id (U…).")
+    mention: Markup = Field(description="Mentions and notifies them when it is part of a message.")
+
+
+def _looks_up(find: object) -> Function:
+    """The catalog's word for a function; one that finds nothing answers None."""
+    return cast(Function, find)
+
+
+async def _find_in_channel(slack: SlackClient, *, channel: str, message: str, once: Once) -> PostedMessage | None:
+    found = await slack.find_posted(_by_id(channel), once)
+    return _posted_message(found) if found else None
+
+
+@action("create", find=_looks_up(_find_in_channel))
+async def post_message_to_channel(
+    slack: SlackClient, *, channel: Channel, message: Text, once: Once | None = None
+) -> PostedMessage:
+    """Posts a message in a public or private channel.
+
+    The app must be in the channel: until somebody types `/invite @Zendesk Connector` there, the run waits and then
+    goes on by itself. Links are not unfolded. Text beyond 40,000 characters is cut, visibly.
+    https://docs.slack.dev/reference/methods/chat.postMessage
+    """
+    return _posted_message(await slack.post(channel, message, once=once))
+
+
+async def _find_direct(slack: SlackClient, *, email: str, message: str, once: Once) -> DirectMessage | None:
+    found = await slack.find_posted_to_person(email, once)
+    return _direct_message(found) if found else None
+
+
+@action("create", find=_looks_up(_find_direct), aliases=("post_direct_message",))
+async def send_direct_message(
+    slack: SlackClient, *, email: Email, message: Text, once: Once | None = None
+) -> DirectMessage:
+    """Sends one person a direct message from the app.
+
+    The person is found by the e-mail address of their Slack account. Slack finds active accounts only: for anybody
+    else the step fails with `users_not_found`. Links are not unfolded.
+    https://docs.slack.dev/reference/methods/users.lookupByEmail
+    """
+    return _direct_message(await slack.post_to_person(email, message, once=once))
+
+
+async def _find_reply(
+    slack: SlackClient,
+    *,
+    message: str,
+    once: Once,
+    channel: str | None = None,
+    email: str | None = None,
+    thread_ts: str | None = None,
+) -> Reply | None:
+    if email is not None:
+        found = await slack.find_posted_to_person(email, once, thread_ts=thread_ts)
+    else:
+        where = _by_id(channel or "")
+        parent = await slack.thread_parent(where, thread_ts) if thread_ts else None
+        found = await slack.find_posted(where, once, thread_ts=parent)
+    return _reply(found) if found else None
+
+
+@action("create", find=_looks_up(_find_reply))
+async def reply_in_thread(
+    slack: SlackClient,
+    *,
+    message: Text,
+    channel: OptionalChannel = None,
+    email: OptionalEmail = None,
+    thread_ts: Annotated[
+        OptionalSlackTs,
+        Field(description="The ts of any message of the thread. Without it the message opens a thread."),
+    ] = None,
+    once: Once | None = None,
+) -> Reply:
+    """Replies in a thread of a channel or of direct messages, or opens one.
+
+    Give either `channel` or `email`. Where `thread_ts` is the ts of a reply, the answer goes to the same thread: it
+    is never misplaced into the channel. The app must be in the channel, else the run waits for its invitation.
+    https://docs.slack.dev/reference/methods/chat.postMessage
+    """
+    _one_of(channel=channel, email=email)
+    if email is not None:
+        return _reply(await slack.post_to_person(email, message, thread_ts=thread_ts, once=once))
+    where = channel or ""
+    parent = await slack.thread_parent(_by_id(where), thread_ts) if thread_ts else None
+    return _reply(await slack.post(where, message, thread_ts=parent, once=once))
+
+
+@action("read")
+async def fetch_thread_messages(
+    slack: SlackClient,
+    *,
+    channel: ChannelId,
+    thread_ts: Annotated[SlackTs, Field(description="The ts of the thread's first message, or of any other in it.")],
+    reply_ts: Annotated[OptionalSlackTs, Field(description="The ts of one reply: only that one is fetched.")] = None,
+) -> ThreadMessages:
+    """Fetches all messages of a thread, or one reply.
+
+    `text` is plain, so that it can be inserted into another message as it was typed. The app must be in the channel.
+    https://docs.slack.dev/reference/methods/conversations.replies
+    """
+    where = _by_id(channel)
+    messages = await slack.thread(where, thread_ts, only=reply_ts)
+    workspace = (await slack.identity()).url
+    return ThreadMessages(
+        messages=[
+            ThreadMessage(
+                ts=message["ts"],
+                user=message.get("user"),
+                text=plain(_text(message)),
+                markup=_text(message),
+                permalink=permalink(workspace, where, message["ts"], message.get("thread_ts")),
+            )
+            for message in messages
+        ]
+    )
+
+
+@action("set")
+async def add_reaction(
+    slack: SlackClient,
+    *,
+    channel: ChannelId,
+    name: Annotated[str, Field(description="The emoji's name, with or without colons: eyes, :white_check_mark:.")],
+    timestamp: Annotated[SlackTs, Field(description="The message's ts.")],
+) -> Reaction:
+    """Adds an emoji reaction to a message, in the app's name.
+
+    A reaction that the app has added already counts as success. The app must be in the channel.
+    https://docs.slack.dev/reference/methods/reactions.add
+    """
+    await slack.reaction(_by_id(channel), name, timestamp)
+    return Reaction(success=True)
+
+
+@action("read")
+async def fetch_message(
+    slack: SlackClient,
+    *,
+    channel: ChannelId,
+    timestamp: Annotated[SlackTs, Field(description="The message's ts.")],
+) -> FetchedMessage:
+    """Fetches a message with its details, also one in a thread.
+
+    Where there is no message with exactly that ts, the step fails with `message_not_found`. `text` is plain, so that
+    it can be inserted into another message as it was typed. The app must be in the channel.
+    https://docs.slack.dev/reference/methods/conversations.history
+    """
+    where = _by_id(channel)
+    message = await slack.message(where, timestamp)
+    workspace = (await slack.identity()).url
+    return FetchedMessage(
+        text=plain(_text(message)),
+        user=message.get("user"),
+        markup=_text(message),
+        ts=message["ts"],
+        thread_ts=message.get("thread_ts"),
+        reactions=message.get("reactions") or [],
+        files=message.get("files") or [],
+        edited=bool(message.get("edited")),
+        permalink=permalink(workspace, where, message["ts"], message.get("thread_ts")),
+    )
+
+
+@action("read")
+async def find_user(
+    slack: SlackClient,
+    *,
+    user_id: Annotated[str | None, Field(description="The person's Slack id (U…). Either this or `email`.")] = None,
+    email: OptionalEmail = None,
+) -> FoundUser:
+    """Finds somebody in the workspace by Slack id or by e-mail address.
+
+    Give one of the two. By e-mail address Slack finds active accounts only; for anybody else the step fails with
+    `users_not_found`. https://docs.slack.dev/reference/methods/users.info
+    """
+    _one_of(user_id=user_id, email=email)
+    person = await (slack.user_by_email(email) if email is not None else slack.user((user_id or "").strip()))
+    return FoundUser(
+        display_name=person.display_name,
+        email=person.email,
+        real_name=person.real_name,
+        user_id=person.id,
+        mention=SlackMarkup(f"<@{person.id}>"),
+    )
+
+
+ACTIONS = (
+    post_message_to_channel,
+    send_direct_message,
+    reply_in_thread,
+    fetch_thread_messages,
+    add_reaction,
+    fetch_message,
+    find_user,
+)
+
+
+def _one_of(**inputs: str | None) -> None:
+    given = [name for name, value in inputs.items() if value]
+    if len(given) != 1:
+        names = " and ".join(inputs)
+        what = f"both {names} are given" if given else f"{names} are both empty"
+        raise Permanent("invalid_input", f"Of the inputs, {what}", hint=f"Give exactly one of {names}.")
+
+
+def _by_id(channel: str) -> str:
+    if is_channel_id(channel):
+        return channel
+    raise Permanent(
+        "channel_id_needed",
+        f"{channel!r} is a channel's name; Slack wants its id here",
+        hint="Use the id that begins with C: the step that posted has it as `channel`, and Slack shows it "
+        "at the end of the channel's details.",
+    )
+
+
+def _text(message: Message) -> str:
+    return str(message.get("text") or "")
+
+
+def _posted_message(posted: Posted) -> PostedMessage:
+    return PostedMessage(channel=posted.channel, ts=posted.ts, permalink=posted.permalink)
+
+
+def _direct_message(posted: Posted) -> DirectMessage:
+    return DirectMessage(
+        channel=posted.channel,
+        ts=posted.ts,
+        permalink=posted.permalink,
+        user_id=posted.user_id or "",
+        message=posted.message,
+    )
+
+
+def _reply(posted: Posted) -> Reply:
+    return Reply(
+        channel=posted.channel, ts=posted.ts, permalink=posted.permalink, thread_ts=posted.thread_ts or posted.ts
+    )

@@ -1,0 +1,453 @@
+"""Talks to Slack: the only place that calls its Web API, and where Slack's errors become ours."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import weakref
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from dataclasses import replace
+from typing import Any, Literal, Protocol, TypeVar
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+from slack_sdk.web.async_slack_response import AsyncSlackResponse
+
+from bolt_app.records import (
+    EVENT_TYPE,
+    Message,
+    Posted,
+    SlackIdentity,
+    SlackPerson,
+    has_mark,
+    identity_from,
+    is_own,
+    messages_in,
+    person_from,
+    posted_from,
+    with_ts,
+)
+from bolt_app.slack_errors import ADDRESS_HINT, translate, translate_answer
+from bolt_app.text import fit
+from zendesk_bridge.flows.catalog import Once
+from zendesk_bridge.flows.errors import ConnectorError, Credentials, Permanent, Transient, Uncertain
+
+log = logging.getLogger(__name__)
+
+#: How long an e-mail address is taken to belong to the same person, in seconds.
+PERSON_AGE = 86_400.0
+#: How far before its beginning a post is looked for: clocks differ. In seconds.
+CLOCK_SKEW = 120.0
+#: How many threads the client remembers the parents of.
+PARENTS = 10_000
+
+#: What a direct message to somebody is refused with whose id or channel is not (any more) what was remembered.
+OUTDATED = ("channel_not_found", "user_not_found", "user_disabled")
+
+T = TypeVar("T")
+
+
+class Memory(Protocol):
+    """Remembers what was learned of people, across restarts."""
+
+    async def recall(self, kind: str, key: str, max_age: float | None = None) -> str | None:
+        """What was remembered, unless it is older than `max_age` seconds."""
+
+    async def remember(self, kind: str, key: str, value: str) -> None:
+        """Keeps a value."""
+
+    async def forget(self, kind: str, key: str) -> None:
+        """Drops a value."""
+
+
+class _Redirected(aiohttp.ClientError):
+    """Slack's API never redirects; whoever does must not get the token."""
+
+
+class SlackClient:
+    """Slack's Web API as flows need it: every call once, every error one of ours.
+
+    All methods raise ConnectorError: Transient, Uncertain, Permanent, NeedsInvite or Credentials.
+    """
+
+    def __init__(
+        self,
+        *,
+        token: str | None,
+        base_url: str = "https://slack.com/api/",
+        memory: Memory,
+        observe: Callable[[str, str], None] = lambda method, outcome: None,
+        total_seconds: float = 10.0,
+        connect_seconds: float = 5.0,
+        page_size: int = 200,
+    ) -> None:
+        """
+        Args:
+            observe: called once a call with the method and "ok" or the error's code.
+            page_size: messages asked for at a time; apps that Slack limits get 15.
+        """
+        quiet = log.getChild("sdk")
+        quiet.setLevel(logging.INFO)  # at DEBUG the SDK writes messages and e-mail addresses
+        # Retries are the engine's: the SDK's own would post twice.
+        self.web = AsyncWebClient(token=token, base_url=base_url, retry_handlers=[], logger=quiet)
+        self.web.proxy = _proxy_for(base_url)
+        self._memory = memory
+        self._observe = observe
+        self._timeout = aiohttp.ClientTimeout(
+            total=total_seconds, connect=connect_seconds, sock_connect=connect_seconds
+        )
+        self._page_size = page_size
+        self._identity: SlackIdentity | None = None
+        self._flights: dict[object, asyncio.Task[Any]] = {}
+        self._parents: dict[tuple[str, str], str] = {}
+        self._sent: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
+
+    async def start(self) -> None:
+        """Opens the session that all calls share; calls nothing."""
+        trace = aiohttp.TraceConfig()
+        trace.on_request_headers_sent.append(self._note_sent)
+        trace.on_request_redirect.append(_refuse_redirect)
+        self.web.session = aiohttp.ClientSession(
+            timeout=self._timeout, trace_configs=[trace], cookie_jar=aiohttp.DummyCookieJar()
+        )
+
+    async def close(self) -> None:
+        """Closes the session."""
+        for flight in list(self._flights.values()):
+            flight.cancel()
+        if self.web.session is not None:
+            await self.web.session.close()
+
+    def use_token(self, token: str | None) -> None:
+        """Goes on with another token: the app was connected anew, or disconnected."""
+        self.web.token = token.strip() if token else None
+        self._identity = None
+
+    async def identity(self, *, anew: bool = False) -> SlackIdentity:
+        """Who the app is (auth.test), remembered until it is asked `anew`."""
+        token = self.web.token
+        known = self._identity
+        if known is None or anew:
+            known = await self._together(("identity", token), self._ask_identity)
+            if self.web.token == token:
+                self._identity = known
+        return known
+
+    async def _ask_identity(self) -> SlackIdentity:
+        return identity_from(await self._call("auth.test", "POST"))
+
+    # Messages
+
+    async def post(self, channel: str, text: str, *, thread_ts: str | None = None, once: Once | None = None) -> Posted:
+        """Posts a message. Links in it are not unfolded: ticket text must not fetch things into a channel.
+
+        Args:
+            channel: a channel's id or name, or a person's id.
+            text: Slack text, values in it escaped already.
+            thread_ts: the parent's ts; that of a reply misplaces the message (`thread_parent` finds the parent).
+            once: marks the message, so that `find_posted` finds it.
+        """
+        with _nothing_posted_yet():
+            identity = await self.identity()
+        answer = await self._call(
+            "chat.postMessage",
+            "POST",
+            channel=channel,
+            text=fit(text),
+            thread_ts=thread_ts,
+            unfurl_links=False,
+            unfurl_media=False,
+            metadata={"event_type": EVENT_TYPE, "event_payload": {"key": once.key}} if once else None,
+        )
+        message = answer.get("message") or {}
+        where, ts = answer.get("channel"), answer.get("ts")
+        if not isinstance(where, str) or not isinstance(ts, str) or not isinstance(message, dict):
+            raise Uncertain("broken_answer", "Slack's answer to chat.postMessage has no channel and ts")
+        if thread_ts is None:
+            self._learn_parent(where, ts, ts)
+        return posted_from(identity, where, {"ts": ts, "text": fit(text), **message})
+
+    async def find_posted(self, channel: str, once: Once, *, thread_ts: str | None = None) -> Posted | None:
+        """The message that was posted with this mark, or None if Slack does not show it (yet).
+
+        Args:
+            channel: a channel's id.
+            thread_ts: the parent's ts, if it was a reply: history does not show replies.
+        """
+        identity = await self.identity()
+        method = "conversations.history" if thread_ts is None else "conversations.replies"
+        since = f"{max(once.begun_at - CLOCK_SKEW, 0):.6f}"
+        pages = self._pages(method, channel=channel, ts=thread_ts, oldest=since, include_all_metadata=True)
+        async with contextlib.aclosing(pages):
+            async for page in pages:
+                for message in page:
+                    if has_mark(message, once.key) and is_own(message, identity):
+                        return posted_from(identity, channel, message)
+        return None
+
+    async def message(self, channel: str, ts: str) -> Message:
+        """The message with exactly that ts, in the channel or in one of its threads; Permanent `message_not_found`."""
+        answer = await self._call(
+            "conversations.history", channel=channel, latest=ts, oldest=ts, inclusive=True, limit=1
+        )
+        found = with_ts(messages_in(answer), ts)
+        if found is None:
+            # History shows no replies.
+            try:
+                found = with_ts(messages_in(await self._call("conversations.replies", channel=channel, ts=ts)), ts)
+            except Permanent as problem:
+                if problem.code != "thread_not_found":
+                    raise
+        if found is None:
+            raise translate("message_not_found", "conversations.history", channel=channel)
+        return found
+
+    async def thread(self, channel: str, ts: str, *, only: str | None = None) -> list[Message]:
+        """A thread's messages, oldest first, the parent among them. `ts` may be that of any of them.
+
+        Args:
+            only: the ts of the one reply that is wanted; Permanent `message_not_found` if it is not in the thread.
+        """
+        found: dict[str, Message] = {}  # each page repeats the parent
+        window = {"oldest": only, "latest": only, "inclusive": True} if only else {}
+        pages = self._pages("conversations.replies", channel=channel, ts=ts, **window)
+        async with contextlib.aclosing(pages):
+            async for page in pages:
+                found.update({str(message.get("ts")): message for message in page})
+        parent = found.get(ts, {}).get("thread_ts") or ts
+        if parent != ts:
+            return await self.thread(channel, parent, only=only)
+        if only is None:
+            return list(found.values())
+        if only not in found:
+            raise translate("message_not_found", "conversations.replies", channel=channel)
+        return [found[only]]
+
+    async def thread_parent(self, channel: str, ts: str) -> str:
+        """The ts to reply to: that of the parent, also where `ts` is a reply's."""
+        known = self._parents.get((channel, ts))
+        if known is None:
+            messages = messages_in(await self._call("conversations.replies", channel=channel, ts=ts, limit=1))
+            first = with_ts(messages, ts)
+            if first is None:
+                raise translate("thread_not_found", "conversations.replies", channel=channel)
+            known = str(first.get("thread_ts") or ts)
+            self._learn_parent(channel, ts, known)
+        return known
+
+    async def reaction(self, channel: str, name: str, timestamp: str) -> None:
+        """Adds an emoji to a message, unless the app has done so already."""
+        try:
+            await self._call(
+                "reactions.add", "POST", channel=channel, name=name.strip().strip(":"), timestamp=timestamp
+            )
+        except Permanent as problem:
+            if problem.code != "already_reacted":
+                raise
+
+    # People
+
+    async def user(self, user_id: str) -> SlackPerson:
+        """Somebody by their Slack id."""
+        return person_from(await self._call("users.info", user=user_id))
+
+    async def user_by_email(self, email: str) -> SlackPerson:
+        """Somebody by e-mail address. Slack finds active accounts only; the id is remembered for a day."""
+        key = email.strip().casefold()
+        return await self._together(("look up", key), lambda: self._look_up(key))
+
+    async def open_dm(self, user_id: str) -> str:
+        """The id of the app's direct messages with somebody; asking again changes nothing."""
+        answer = await self._call("conversations.open", "POST", users=user_id)
+        channel = str((answer.get("channel") or {}).get("id") or "")
+        if not channel:
+            raise Uncertain("broken_answer", "Slack's answer to conversations.open has no channel")
+        await self._teach("slack_dm", user_id, channel)
+        return channel
+
+    async def post_to_person(
+        self, email: str, text: str, *, thread_ts: str | None = None, once: Once | None = None
+    ) -> Posted:
+        """Posts a direct message. What is remembered of the person may be outdated: then they are looked up anew."""
+        try:
+            return await self._post_to_known(email, text, thread_ts, once)
+        except Permanent as problem:
+            if problem.code not in OUTDATED:
+                raise
+            log.info("looking somebody up anew: Slack answered %s to a direct message", problem.code)
+        return await self._post_to_known(email, text, thread_ts, once)
+
+    async def find_posted_to_person(self, email: str, once: Once, *, thread_ts: str | None = None) -> Posted | None:
+        """The direct message that was posted with this mark, or None."""
+        user_id = await self._person_id(email)
+        channel = await self._direct_channel(user_id)
+        parent = await self.thread_parent(channel, thread_ts) if thread_ts else None
+        found = await self.find_posted(channel, once, thread_ts=parent)
+        return found and replace(found, user_id=user_id)
+
+    async def _post_to_known(self, email: str, text: str, thread_ts: str | None, once: Once | None) -> Posted:
+        parent = None
+        with _nothing_posted_yet():
+            user_id = await self._person_id(email)
+        try:
+            with _nothing_posted_yet():
+                known = await self._memory.recall("slack_dm", user_id)
+                if thread_ts:
+                    known = known or await self.open_dm(user_id)
+                    parent = await self.thread_parent(known, thread_ts)
+            # To a person's id Slack posts as well, and answers with the channel.
+            posted = await self.post(known or user_id, text, thread_ts=parent, once=once)
+        except Permanent as problem:
+            if problem.code in OUTDATED:
+                await self._memory.forget("slack_user", email.strip().casefold())
+                await self._memory.forget("slack_dm", user_id)
+            raise
+        if posted.channel != known:
+            await self._teach("slack_dm", user_id, posted.channel)
+        return replace(posted, user_id=user_id)
+
+    async def _person_id(self, email: str) -> str:
+        key = email.strip().casefold()
+
+        async def recall_or_ask() -> str:
+            known = await self._memory.recall("slack_user", key, PERSON_AGE)
+            return known or (await self.user_by_email(key)).id
+
+        return await self._together(("person", key), recall_or_ask)
+
+    async def _look_up(self, email: str) -> SlackPerson:
+        person = person_from(await self._call("users.lookupByEmail", email=email))
+        await self._teach("slack_user", email, person.id)
+        return person
+
+    async def _direct_channel(self, user_id: str) -> str:
+        return await self._memory.recall("slack_dm", user_id) or await self.open_dm(user_id)
+
+    async def _teach(self, kind: str, key: str, value: str) -> None:
+        """Remembers, if it can: after a post nothing may look as if the post had failed."""
+        try:
+            await self._memory.remember(kind, key, value)
+        except ConnectorError as problem:
+            log.warning("could not remember a %s: %s", kind, problem.message)
+
+    # Calling
+
+    async def _pages(self, method: str, **arguments: Any) -> AsyncGenerator[list[Message], None]:
+        cursor = None
+        while True:
+            answer = await self._call(method, cursor=cursor, limit=self._page_size, **arguments)
+            yield messages_in(answer)
+            following = (answer.get("response_metadata") or {}).get("next_cursor")
+            if not following or following == cursor:
+                return
+            cursor = following
+
+    async def _call(self, method: str, verb: Literal["GET", "POST"] = "GET", **arguments: Any) -> AsyncSlackResponse:
+        outcome = "cancelled"
+        try:
+            answer = await self._send(
+                method, verb, {name: value for name, value in arguments.items() if value is not None}
+            )
+            outcome = "ok"
+            return answer
+        except ConnectorError as problem:
+            outcome = problem.code
+            if isinstance(problem, Credentials):
+                self._identity = None
+            raise
+        finally:
+            self._observe(method, outcome)
+
+    async def _send(self, method: str, verb: Literal["GET", "POST"], arguments: dict[str, Any]) -> AsyncSlackResponse:
+        if not self.web.token:
+            raise Credentials("not_authed", "Slack is not connected", service="slack", hint="Connect Slack.")
+        if self.web.session is None or self.web.session.closed:
+            raise RuntimeError("the Slack client is not started")
+        if (task := asyncio.current_task()) is not None:
+            self._sent.discard(task)
+        try:
+            if verb == "GET":
+                return await self.web.api_call(method, http_verb="GET", params=arguments)
+            return await self.web.api_call(method, json=arguments)
+        except SlackApiError as problem:
+            # A body that is no JSON arrives as aiohttp's own answer, which calls the status otherwise.
+            answer: Any = problem.response
+            about = arguments.get("channel") or arguments.get("users") or arguments.get("user") or ""
+            raise translate_answer(
+                method,
+                about,
+                status=int(getattr(answer, "status_code", 0) or getattr(answer, "status", 0)),
+                retry_after=answer.headers.get("Retry-After"),
+                body=getattr(answer, "data", None),
+            ) from problem
+        except _Redirected as problem:
+            raise Transient("redirected", f"Something redirected {method}", hint=ADDRESS_HINT) from problem
+        except aiohttp.InvalidURL as problem:
+            raise Permanent("bad_address", "SLACK_API_URL is no address", hint=ADDRESS_HINT) from problem
+        except TimeoutError as problem:
+            raise self._unanswered("timeout", f"Slack did not answer {method} in time") from problem
+        except (aiohttp.ClientConnectorError, ConnectionRefusedError) as problem:
+            raise self._unanswered("unreachable", f"Slack cannot be reached for {method}") from problem
+        except (aiohttp.ClientError, OSError) as problem:
+            raise self._unanswered("no_answer", f"The connection broke before Slack answered {method}") from problem
+        except (AttributeError, LookupError, TypeError, ValueError) as problem:
+            # How the SDK fails on an answer that is no JSON object.
+            raise self._unanswered("broken_answer", f"What answered {method} is not Slack") from problem
+
+    def _unanswered(self, code: str, message: str) -> Transient | Uncertain:
+        """Whether it may have happened is a matter of whether anything was sent."""
+        if asyncio.current_task() in self._sent:
+            return Uncertain(code, message, hint=ADDRESS_HINT)
+        return Transient(code, message, hint=ADDRESS_HINT)
+
+    async def _note_sent(self, session: aiohttp.ClientSession, context: Any, sent: Any) -> None:
+        if (task := asyncio.current_task()) is not None:
+            self._sent.add(task)
+
+    async def _together(self, key: object, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Does a piece of work once for all who want it at the moment."""
+        flight = self._flights.get(key)
+        if flight is None:
+            flight = self._flights[key] = asyncio.create_task(work())
+            flight.add_done_callback(lambda done: self._landed(key, done))
+        result: T = await asyncio.shield(flight)
+        return result
+
+    def _landed(self, key: object, flight: asyncio.Task[Any]) -> None:
+        self._flights.pop(key, None)
+        if not flight.cancelled():
+            flight.exception()  # nobody may be waiting any more; asyncio complains about errors nobody saw
+
+    def _learn_parent(self, channel: str, ts: str, parent: str) -> None:
+        if len(self._parents) >= PARENTS:
+            del self._parents[next(iter(self._parents))]
+        self._parents[channel, ts] = parent
+
+
+@contextlib.contextmanager
+def _nothing_posted_yet() -> Iterator[None]:
+    """What goes wrong before a post leaves nothing to look for."""
+    try:
+        yield
+    except Uncertain as problem:
+        raise Transient(problem.code, problem.message, hint=problem.hint) from problem
+
+
+async def _refuse_redirect(
+    session: aiohttp.ClientSession, context: Any, redirect: aiohttp.TraceRequestRedirectParams
+) -> None:
+    redirect.response.close()
+    raise _Redirected(f"redirected from {redirect.url.host}")
+
+
+def _proxy_for(base_url: str) -> str | None:
+    """HTTPS_PROXY and its kin, unless NO_PROXY names the host, which the SDK overlooks."""
+    address = urlsplit(base_url)
+    host = address.hostname or ""
+    if host in ("localhost", "::1") or host.startswith("127.") or proxy_bypass(host):
+        return None
+    return getproxies().get(address.scheme)

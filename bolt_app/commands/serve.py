@@ -1,0 +1,35 @@
+"""`zendesk-connector serve`: the running connector."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+
+from bolt_app.settings import load
+from zendesk_bridge.flows.errors import SettingsError
+
+
+def serve() -> None:
+    """Receives events and runs action flows until it is stopped (SIGTERM, Ctrl-C)."""
+    settings = load()
+    problems = settings.problems()
+    if problems:
+        raise SettingsError([*problems, "`zendesk-connector doctor` shows every setting and where it came from."])
+    configure_logging(logging.INFO)
+    from bolt_app.server import serve as run
+
+    asyncio.run(run(settings))
+
+
+def configure_logging(level: int) -> None:
+    """Logs a line an event to standard error; the libraries' own chatter only from warnings up."""
+    logging.basicConfig(
+        level=logging.WARNING,
+        stream=sys.stderr,
+        format="%(asctime)s %(levelname)s %(message)s",
+        datefmt="%Y-%m-%dT%H:%M:%S",
+        force=True,
+    )
+    for name in ("bolt_app", "zendesk_bridge"):
+        logging.getLogger(name).setLevel(level)

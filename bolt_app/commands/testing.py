@@ -1,0 +1,58 @@
+"""Runs a flow for a test: dry, or for real through whoever holds the database."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from bolt_app.commands.working import who
+from bolt_app.composition import Sides
+from zendesk_bridge.bridge import event_as_json
+from zendesk_bridge.flows.errors import Locked
+from zendesk_bridge.flows.model import Event
+
+#: How long a test is watched, in seconds; it goes on without us after that.
+WATCHED_FOR = 60.0
+
+Show = Callable[[dict[str, Any]], None]
+
+
+async def run_test(
+    sides: Sides, key: str, ticket: str | None, body: bytes | None, dry: bool, show: Show
+) -> dict[str, Any]:
+    """Tests a flow with a live ticket or a webhook's body; returns the run as `runs show` has it."""
+    bridge = sides.bridge
+    await sides.slack.start()
+    if dry:
+        return await bridge.dry_test(key, await _event(sides, ticket, body), show)
+    with suppress(Locked):  # then a running connector does it for us
+        await bridge.start(resume=False)
+    event = await _event(sides, ticket, body)
+    answer = await bridge.request("test", {"key": key, "event": event_as_json(event)}, who())
+    return await _watch(sides, answer["run"], show)
+
+
+async def _event(sides: Sides, ticket: str | None, body: bytes | None) -> Event:
+    if body is not None:
+        return sides.bridge.event_in(body)
+    assert ticket is not None
+    return await sides.bridge.event_of_ticket(ticket)
+
+
+async def _watch(sides: Sides, run_id: str, show: Show) -> dict[str, Any]:
+    """Shows each step as it ends, until the run ends or waits."""
+    shown = 0
+    deadline = time.monotonic() + WATCHED_FOR
+    while True:
+        run = await sides.bridge.show_run(run_id)
+        over = run["status"] not in ("queued", "running") or time.monotonic() > deadline
+        ended = run["steps"] if over else [step for step in run["steps"] if step["finished_at"]]
+        for step in ended[shown:]:
+            show(step)
+        shown = max(shown, len(ended))
+        if over:
+            return run
+        await asyncio.sleep(0.1)

@@ -1,0 +1,43 @@
+"""Wires both sides together: the settings become a bridge with Slack added to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bolt_app.actions import ACTIONS
+from bolt_app.client import SlackClient
+from bolt_app.settings import Settings
+from zendesk_bridge.bridge import Bridge, BridgeSettings
+from zendesk_bridge.flows.catalog import Connector, Identity
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sides:
+    """Both sides, wired."""
+
+    bridge: Bridge
+    slack: SlackClient
+
+    async def close(self) -> None:
+        """Ends both."""
+        await self.bridge.stop()
+        await self.slack.close()
+
+
+def wire(settings: Settings, bridge_settings: BridgeSettings | None = None) -> Sides:
+    """Makes both sides. Nothing is opened or called yet."""
+    bridge = Bridge(bridge_settings or settings.bridge())
+    token = settings.slack_bot_token
+    slack = SlackClient(
+        token=token.get_secret_value() if token else None,
+        base_url=settings.slack_api_url,
+        memory=bridge.memory,
+        observe=bridge.observer("slack"),
+    )
+
+    async def identify() -> Identity:
+        identity = await slack.identity()
+        return Identity(account=identity.team, connected_by=identity.user_id, scopes=list(identity.scopes))
+
+    bridge.add(Connector(service="slack", title="Slack", client=slack, identify=identify, actions=ACTIONS))
+    return Sides(bridge=bridge, slack=slack)

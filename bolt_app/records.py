@@ -1,0 +1,110 @@
+"""What Slack answers, as the rest of the connector sees it: who the app is, people, and messages that were posted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from slack_sdk.web.async_slack_response import AsyncSlackResponse
+
+from bolt_app.text import permalink
+
+#: Marks the messages that a flow posted, so that they can be found again.
+EVENT_TYPE = "zendesk_connector"
+
+#: A message as Slack has it: https://docs.slack.dev/reference/events/message
+Message = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlackIdentity:
+    """Who the app is, and in which workspace."""
+
+    team: str
+    team_id: str
+    # "https://acme.slack.com/"
+    url: str
+    user_id: str
+    bot_id: str | None
+    scopes: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlackPerson:
+    """Somebody in the workspace."""
+
+    id: str
+    display_name: str
+    real_name: str
+    # None where the app lacks `users:read.email`, and for apps.
+    email: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Posted:
+    """A message that is in Slack."""
+
+    channel: str
+    ts: str
+    # The parent's ts, in a reply.
+    thread_ts: str | None
+    permalink: str
+    # As Slack answered.
+    message: Message = field(repr=False)
+    # To whom, in direct messages.
+    user_id: str | None = None
+
+
+def identity_from(answer: AsyncSlackResponse) -> SlackIdentity:
+    """Who the app is, from an answer of auth.test; its scopes are in a header."""
+    scopes = str(answer.headers.get("x-oauth-scopes") or "").replace(" ", "")
+    return SlackIdentity(
+        team=answer.get("team") or "",
+        team_id=answer.get("team_id") or "",
+        url=answer.get("url") or "",
+        user_id=answer.get("user_id") or "",
+        bot_id=answer.get("bot_id"),
+        scopes=tuple(scope for scope in scopes.split(",") if scope),
+    )
+
+
+def messages_in(answer: AsyncSlackResponse) -> list[Message]:
+    return [message for message in answer.get("messages") or [] if isinstance(message, dict)]
+
+
+def with_ts(messages: list[Message], ts: str) -> Message | None:
+    return next((message for message in messages if message.get("ts") == ts), None)
+
+
+def has_mark(message: Message, key: str) -> bool:
+    metadata = message.get("metadata") or {}
+    payload = metadata.get("event_payload") or {}
+    return metadata.get("event_type") == EVENT_TYPE and payload.get("key") == key
+
+
+def is_own(message: Message, identity: SlackIdentity) -> bool:
+    return message.get("user") == identity.user_id or message.get("bot_id", "") == identity.bot_id
+
+
+def posted_from(identity: SlackIdentity, channel: str, message: Message) -> Posted:
+    ts, thread_ts = str(message["ts"]), message.get("thread_ts")
+    return Posted(
+        channel=channel,
+        ts=ts,
+        thread_ts=thread_ts,
+        permalink=permalink(identity.url, channel, ts, thread_ts),
+        message=message,
+    )
+
+
+def person_from(answer: AsyncSlackResponse) -> SlackPerson:
+    user = answer.get("user") or {}
+    profile = user.get("profile") or {}
+    real_name = user.get("real_name") or profile.get("real_name") or user.get("name") or ""
+    return SlackPerson(
+        id=user.get("id") or "",
+        # Empty where somebody has not chosen one; Slack then shows the real name.
+        display_name=profile.get("display_name") or real_name,
+        real_name=real_name,
+        email=profile.get("email"),
+    )

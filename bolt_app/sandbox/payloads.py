@@ -1,0 +1,191 @@
+"""The payloads Slack sends to an app: events, slash commands, button presses, submitted modals."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bolt_app.sandbox.people import APP_ID, BOT_USER_ID, TEAM_DOMAIN, TEAM_ID
+from bolt_app.sandbox.records import Channel
+
+if TYPE_CHECKING:
+    from bolt_app.sandbox.state import SlackState
+
+VERIFICATION_TOKEN = "sandbox-verification-token"  # noqa: S105 - deprecated by Slack, still in every payload
+
+
+def event_callback(state: SlackState, event: dict[str, Any]) -> dict[str, Any]:
+    """The envelope around an event; an envelope is returned as it is."""
+    if event.get("type") == "event_callback" and "event" in event:
+        return event
+    now = state.clock()
+    return {
+        "token": VERIFICATION_TOKEN,
+        "team_id": TEAM_ID,
+        "api_app_id": APP_ID,
+        "context_team_id": TEAM_ID,
+        "context_enterprise_id": None,
+        "event": event,
+        "type": "event_callback",
+        "event_id": state.make_id("Ev"),
+        "event_time": int(now),
+        "authorizations": [
+            {
+                "enterprise_id": None,
+                "team_id": TEAM_ID,
+                "user_id": BOT_USER_ID,
+                "is_bot": True,
+                "is_enterprise_install": False,
+            }
+        ],
+        "is_ext_shared_channel": False,
+        "event_context": f"4-{state.make_id('sandbox')}",
+    }
+
+
+def member_joined(state: SlackState, channel: Channel, event_ts: str, inviter: str | None) -> dict[str, Any]:
+    """The bot came into a channel; `inviter` is absent when it joined by itself."""
+    event = {
+        "type": "member_joined_channel",
+        "user": BOT_USER_ID,
+        "channel": channel.id,
+        # Slack's "G" is the channel's nature, not the first letter of its id.
+        "channel_type": "G" if channel.is_private else "C",
+        "team": TEAM_ID,
+        "event_ts": event_ts,
+    }
+    return event_callback(state, event | ({"inviter": inviter} if inviter else {}))
+
+
+def member_left(state: SlackState, channel: Channel) -> dict[str, Any]:
+    """The bot was taken out of a channel."""
+    event = {
+        "type": "member_left_channel",
+        "user": BOT_USER_ID,
+        "channel": channel.id,
+        "channel_type": "G" if channel.is_private else "C",
+        "team": TEAM_ID,
+        "event_ts": state.next_ts(),
+    }
+    return event_callback(state, event)
+
+
+def app_mention(state: SlackState, user_id: str, channel_id: str, text: str) -> dict[str, Any]:
+    """Somebody mentions the app in a channel; the mention is put before `text` if it is not in it."""
+    mention = f"<@{BOT_USER_ID}>"
+    said = state.say(user_id, channel_id, text if mention in text else f"{mention} {text}")
+    event = {
+        "type": "app_mention",
+        "user": user_id,
+        "text": said.text,
+        "ts": said.ts,
+        "team": TEAM_ID,
+        "channel": channel_id,
+        "event_ts": said.ts,
+    }
+    return event_callback(state, event)
+
+
+def app_home_opened(state: SlackState, user_id: str) -> dict[str, Any]:
+    """Somebody opens the app's Home tab."""
+    event: dict[str, Any] = {
+        "type": "app_home_opened",
+        "user": user_id,
+        "channel": state.open_direct(user_id).id,
+        "tab": "home",
+        "event_ts": state.next_ts(),
+    }
+    home = state.homes.get(user_id)
+    if home is not None:
+        event["view"] = {**home.content, "id": home.id, "team_id": TEAM_ID, "hash": home.hash, "app_id": APP_ID}
+    return event_callback(state, event)
+
+
+def slash_command(
+    state: SlackState, text: str, user_id: str, channel_id: str, command: str = "/action-flows"
+) -> dict[str, Any]:
+    """Somebody types a slash command. Over HTTP these are form fields, over Socket Mode a JSON object."""
+    channel = state.channels.get(channel_id)
+    name = "directmessage" if channel is None or channel.is_im else channel.name
+    if channel is not None and channel.is_private and not channel.is_im:
+        name = "privategroup"
+    return {
+        "token": VERIFICATION_TOKEN,
+        "team_id": TEAM_ID,
+        "team_domain": TEAM_DOMAIN,
+        "channel_id": channel_id,
+        "channel_name": name,
+        "user_id": user_id,
+        "user_name": state.people[user_id].name,
+        "command": command,
+        "text": text,
+        "api_app_id": APP_ID,
+        "is_enterprise_install": "false",
+        "response_url": state.issue_response_url(user_id, channel_id),
+        "trigger_id": state.issue_trigger(user_id),
+    }
+
+
+def block_action(
+    state: SlackState,
+    action_id: str,
+    user_id: str,
+    *,
+    value: str = "",
+    block_id: str = "b1",
+    channel_id: str | None = None,
+    message_ts: str | None = None,
+    view_id: str | None = None,
+    action: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Somebody presses a button: in a message (`channel_id`, `message_ts`), or in a modal or Home tab (`view_id`).
+
+    `action` replaces or adds fields of the action, for menus and the like.
+    """
+    pressed: dict[str, Any] = {
+        "action_id": action_id,
+        "block_id": block_id,
+        "text": {"type": "plain_text", "text": "Button", "emoji": True},
+        "value": value,
+        "type": "button",
+        "action_ts": state.next_ts(),
+    }
+    payload = _interaction(state, "block_actions", user_id) | {"actions": [pressed | (action or {})]}
+    if view_id is not None:
+        return payload | {"container": {"type": "view", "view_id": view_id}, "view": _view(state, view_id)}
+    place: dict[str, Any] = {"type": "message", "message_ts": message_ts, "channel_id": channel_id}
+    payload["container"] = place | {"is_ephemeral": False}
+    channel = state.channels.get(channel_id or "")
+    if channel is not None and channel_id is not None:
+        payload["channel"] = {"id": channel_id, "name": channel.name or "directmessage"}
+        payload["response_url"] = state.issue_response_url(user_id, channel_id)
+        message = channel.message(message_ts or "")
+        if message is not None:
+            payload["message"] = state.shown(message)
+    return payload
+
+
+def view_submission(state: SlackState, view_id: str, user_id: str, values: dict[str, Any]) -> dict[str, Any]:
+    """Somebody submits a modal; `values` are what Slack calls `view.state.values`."""
+    view = _view(state, view_id) | {"state": {"values": values}}
+    return _interaction(state, "view_submission", user_id) | {"view": view, "response_urls": []}
+
+
+def _interaction(state: SlackState, kind: str, user_id: str) -> dict[str, Any]:
+    name = state.people[user_id].name
+    return {
+        "type": kind,
+        "user": {"id": user_id, "username": name, "name": name, "team_id": TEAM_ID},
+        "api_app_id": APP_ID,
+        "token": VERIFICATION_TOKEN,
+        "trigger_id": state.issue_trigger(user_id),
+        "team": {"id": TEAM_ID, "domain": TEAM_DOMAIN},
+        "enterprise": None,
+        "is_enterprise_install": False,
+    }
+
+
+def _view(state: SlackState, view_id: str) -> dict[str, Any]:
+    for view in [*state.views.values(), *state.homes.values()]:
+        if view.id == view_id:
+            return {"state": {"values": {}}, **view.content, "id": view.id, "team_id": TEAM_ID, "hash": view.hash}
+    raise ValueError(f"no view {view_id}")

@@ -1,0 +1,124 @@
+"""Turns values into text that Slack shows as it was meant, and Slack's text back into plain text."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Annotated
+from urllib.parse import urlencode
+
+from pydantic import BeforeValidator
+
+from zendesk_bridge.flows.catalog import Inserted, Made
+
+#: The longest single value that goes into a message word for word, in characters.
+VALUE_LIMIT = 3_000
+#: The longest text Slack takes in one message, in characters: https://docs.slack.dev/reference/methods/chat.postMessage
+MESSAGE_LIMIT = 40_000
+SHORTENED = "… (shortened)"
+
+# Control characters, what turns the direction of the text after it, and halves of characters, which are no text.
+_STRIPPED = re.compile("[\x00-\x08\x0b-\x1f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_TS = re.compile(r"[0-9]{1,12}\.[0-9]{6}")
+_CHANNEL_ID = re.compile(r"[CGD][A-Z0-9]{5,}")
+_PERSON_ID = re.compile(r"[UW][A-Z0-9]{5,}")
+# The longest thing between < and > that is worth looking back for when a text is cut.
+_LONGEST_LINK = 3_000
+
+
+class SlackMarkup(str):
+    """Text with Slack markup of our own making, such as a mention: inserted as it is.
+
+    What is made of it (`{{ mention | upcase }}`) is ordinary text again, and is escaped.
+    """
+
+    __slots__ = ()
+
+
+def escape(value: object) -> str:
+    """A value as Slack text that shows it literally: no mention, link or channel comes of it.
+
+    Null is empty, true is `true`, a list is its items with commas, an object is JSON. `&`, `<` and `>` are
+    escaped once (https://docs.slack.dev/messaging/formatting-message-text), control characters and characters that
+    turn the direction of text are left out, and after 3,000 characters the text is visibly shortened.
+    """
+    if isinstance(value, SlackMarkup):
+        return str(value)
+    text = _STRIPPED.sub("", _as_text(value).replace("\r\n", "\n").replace("\r", "\n"))
+    if len(text) > VALUE_LIMIT:
+        text = text[:VALUE_LIMIT] + SHORTENED
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def plain(markup: str) -> str:
+    """Slack's text with `&lt;`, `&gt;` and `&amp;` decoded once: what somebody typed."""
+    return markup.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+
+
+def fit(text: str) -> str:
+    """A message that Slack takes whole: under 40,000 characters, cut visibly and never inside an entity or a link."""
+    if len(text) < MESSAGE_LIMIT:
+        return text
+    cut = text[: MESSAGE_LIMIT - len(SHORTENED) - 1]
+    entity, link = cut.rfind("&"), cut.rfind("<")
+    if entity > cut.rfind(";") and len(cut) - entity < len("&amp;"):
+        cut = cut[:entity]
+    if link > cut.rfind(">") and len(cut) - link < _LONGEST_LINK:
+        cut = cut[:link]
+    return cut + SHORTENED
+
+
+def permalink(workspace_url: str, channel: str, ts: str, thread_ts: str | None = None) -> str:
+    """The address at which people find a message, put together without asking Slack."""
+    address = f"{workspace_url.rstrip('/')}/archives/{channel}/p{ts.replace('.', '')}"
+    if thread_ts is None or thread_ts == ts:
+        return address
+    return f"{address}?{urlencode({'thread_ts': thread_ts, 'cid': channel})}"
+
+
+def is_channel_id(text: str) -> bool:
+    """Whether this is a channel's id (C…, G…) or that of direct messages (D…), not a name."""
+    return _CHANNEL_ID.fullmatch(text) is not None
+
+
+def is_person_id(text: str) -> bool:
+    """Whether this is a person's id (U…, W…)."""
+    return _PERSON_ID.fullmatch(text) is not None
+
+
+def check_ts(value: object) -> str:
+    """The ts of a message, as text. Raises ValueError with a sentence for the flow's author."""
+    text = value.strip() if isinstance(value, str) else ""
+    if _TS.fullmatch(text):
+        return text
+    shown = str(value)[:40]
+    if shown.strip().replace(".", "", 1).isdigit():
+        raise ValueError(
+            f"{shown} is not a message's ts, such as '1503435956.000247'; "
+            "put it in quotes: a bare number loses its zeros"
+        )
+    raise ValueError(f"{shown!r} is not a message's ts, such as '1503435956.000247'")
+
+
+#: An input that becomes part of a message: inserted values are escaped, the author's own markup works.
+SlackText = Annotated[str, Inserted(escape)]
+#: An output that is Slack markup of our own making.
+Markup = Annotated[str, Made(SlackMarkup)]
+#: An input that names a message by its ts. Numbers are refused.
+SlackTs = Annotated[str, BeforeValidator(check_ts)]
+#: The same, where it may be left out.
+OptionalSlackTs = Annotated[str | None, BeforeValidator(lambda value: None if value is None else check_ts(value))]
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list | tuple | range):
+        return ", ".join(_as_text(item) for item in value)
+    if isinstance(value, dict):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return str(value)

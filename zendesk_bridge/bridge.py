@@ -1,0 +1,411 @@
+"""The bridge: the one door to Zendesk, the flows and their history, for Slack's side and the commands."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import SecretStr
+
+from zendesk_bridge import actions, triggers
+from zendesk_bridge.client import ZendeskClient, ZendeskSettings
+from zendesk_bridge.connections import Connections
+from zendesk_bridge.dry import Show, dry_run
+from zendesk_bridge.flows import history, requests
+from zendesk_bridge.flows.catalog import Catalog, Connector
+from zendesk_bridge.flows.errors import ConnectorError, FlowError, Locked, NotFound, StorageError
+from zendesk_bridge.flows.files import read_file
+from zendesk_bridge.flows.interpreter import CompiledFlow
+from zendesk_bridge.flows.journal import Journal, connect_to_read
+from zendesk_bridge.flows.library import Library, read_all
+from zendesk_bridge.flows.model import Event, Problem, Readiness, StoredFlow, parse_time, rfc3339, utc_now
+from zendesk_bridge.flows.port import Timing
+from zendesk_bridge.flows.runner import Runner
+from zendesk_bridge.flows.schema import flow_schema
+from zendesk_bridge.memory import Memory
+from zendesk_bridge.metrics import Metrics
+
+__all__ = ["Bridge", "BridgeSettings", "Memory", "Timing", "ZendeskSettings"]
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BridgeSettings:
+    """What the bridge needs to know."""
+
+    database: Path
+    # The folder of flow files; None where there is none.
+    flows: Path | None = None
+    zendesk: ZendeskSettings = field(default_factory=ZendeskSettings)
+    webhook_secret: SecretStr | None = field(default=None, repr=False)
+    # Seconds a signed request may be old.
+    webhook_max_age: float = 3600.0
+    # The e-mail of the person told about flows that name no owner.
+    default_owner: str | None = None
+    timing: Timing = field(default_factory=Timing)
+    # How often a broken connection is tried again, in seconds.
+    mend_every: float = 30.0
+
+
+class Bridge:
+    """Receives events, runs flows, keeps history. Connectors are added before `start`."""
+
+    def __init__(self, settings: BridgeSettings) -> None:
+        self.settings = settings
+        self.metrics = Metrics()
+        self._journal = Journal(settings.database)
+        self.memory = Memory(self._journal)
+        self._added: list[Connector] = []
+        self._opened = False
+        self._runner: Runner | None = None
+        self._desk = requests.Desk(self._journal, self._apply)
+
+    def add(self, connector: Connector) -> None:
+        """Adds a further service."""
+        self._added.append(connector)
+
+    def observer(self, service: str) -> Callable[[str, str], None]:
+        """What counts a service's calls: takes the endpoint and the outcome."""
+        return partial(self.metrics.call, service)
+
+    @cached_property
+    def zendesk(self) -> ZendeskClient:
+        """The client of the Zendesk account."""
+        return ZendeskClient(self.settings.zendesk, observe=self.observer("zendesk"))
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """All triggers and actions."""
+        zendesk = Connector(
+            service="zendesk",
+            title="Zendesk",
+            client=self.zendesk,
+            identify=lambda: self.zendesk.identity(),
+            actions=actions.ACTIONS,
+            triggers=triggers.triggers(),
+        )
+        return Catalog([zendesk, *self._added])
+
+    @cached_property
+    def library(self) -> Library:
+        """The flows there are."""
+        return Library(self._journal, self.catalog, recipes(), self.settings.flows)
+
+    @cached_property
+    def connections(self) -> Connections:
+        """The state of the connections."""
+        return Connections(self.catalog.connectors, self._journal, self._connection_mended, self.settings.mend_every)
+
+    async def start(self, *, resume: bool = True) -> None:
+        """Opens the database, reads the flows, starts working. Raises Locked, StorageError.
+
+        Args:
+            resume: whether to go on with open runs, wake waiting ones and answer requests; a test does not.
+        """
+        await self._open()
+        self._runner = Runner(
+            self._journal,
+            self.catalog,
+            timing=self.settings.timing,
+            is_broken=self.connections.is_broken,
+            broke=self.connections.broke,
+            ended=lambda run: self.metrics.run_ended(run.status),
+        )
+        if resume:
+            await self._runner.start()
+            await self.connections.start()
+            await self._desk.start()
+
+    async def stop(self, grace: float = 10.0) -> None:
+        """Lets calls under way finish, stores everything, lets go of the database."""
+        if self._runner is not None:
+            await self._desk.stop()
+            await self.connections.stop()
+            await self._runner.stop(grace)
+            self._runner = None
+        await self._close()
+
+    async def _open(self) -> None:
+        await self._journal.open()
+        self._opened = True
+        try:
+            await self.library.sync()
+        except BaseException:
+            await self._close()
+            raise
+
+    async def _close(self) -> None:
+        if self._opened:
+            self._opened = False
+            await self._journal.close()
+        if "zendesk" in self.__dict__:
+            await self.zendesk.close()
+
+    # Events
+
+    async def receive_webhook(self, headers: Mapping[str, str], body: bytes) -> int:
+        """Takes a request of Zendesk's webhook; returns the HTTP status to answer with.
+
+        200 once the event and its runs are on disk; 204 where nothing is to be done; 400, 401, and 503 where the
+        database does not take it, so that Zendesk sends it again.
+        """
+        secret = self.settings.webhook_secret
+        if not triggers.verify(
+            secret.get_secret_value() if secret else None, headers, body, self.settings.webhook_max_age, utc_now()
+        ):
+            return self._answered("refused", 401)
+        try:
+            event = triggers.parse_webhook(body)
+        except triggers.NotAnObject:
+            return self._answered("malformed", 400)
+        if event is None:
+            return self._answered("unknown", 204)
+        try:
+            wanted = await self.handle(event)
+        except StorageError:
+            return self._answered("not_stored", 503)
+        return self._answered("accepted", 200) if wanted else self._answered("unwanted", 204)
+
+    def _answered(self, result: str, status: int) -> int:
+        self.metrics.event(result)
+        return status
+
+    async def handle(self, event: Event) -> bool:
+        """Starts the active flows that want an event; False where none does. Raises StorageError."""
+        assert self._runner is not None
+        wanting = [flow for flow in self.library.starting_on(event.type) if _wants(flow, event)]
+        if not wanting:
+            return False
+        for run in await self._runner.accept(event, wanting, triggers.identify(event)):
+            log.info("event %s (%s) starts run %s", event.id, event.subject, run.id)
+        return True
+
+    async def invited(self, *channels: str) -> None:
+        """Lets runs go on that waited until the bot was invited to a channel (its id, its name)."""
+        assert self._runner is not None
+        await self._runner.wake(*(f"invite:{channel}" for channel in channels))
+
+    async def _connection_mended(self, service: str) -> None:
+        assert self._runner is not None
+        await self._runner.wake(f"connection:{service}")
+
+    # Health
+
+    async def can_store(self) -> bool:
+        """Whether events can be stored: tries it."""
+        try:
+            await self._journal.write(_heartbeat)
+        except StorageError:
+            return False
+        return True
+
+    async def readiness(self) -> Readiness:
+        """Whether everything works."""
+        stored, parts = await self.can_store(), self.connections.statuses
+        ok = stored and all(status == "ok" for status in parts.values())
+        return Readiness(ok=ok, database="ok" if stored else "not_writable", parts=parts)
+
+    # What people see
+
+    async def list_flows(self) -> list[dict[str, Any]]:
+        """Every flow, as `flows list --json` shows it."""
+        return await self._read(lambda connection: history.list_flows(connection, self.settings.default_owner))
+
+    async def show_flow(self, key: str) -> dict[str, Any]:
+        """One flow with its description and text. Raises NotFound."""
+        return await self._read(lambda connection: history.show_flow(connection, key, self.settings.default_owner))
+
+    async def list_runs(self, limit: int | None = None) -> list[dict[str, Any]]:
+        """Runs, newest first, as `runs list --json` shows them."""
+        return await self._read(lambda connection: history.list_runs(connection, limit))
+
+    async def show_run(self, prefix: str) -> dict[str, Any]:
+        """One run with its steps. Raises NotFound."""
+        return await self._read(lambda connection: history.show_run(connection, prefix))
+
+    async def list_connections(self) -> list[dict[str, Any]]:
+        """The connections, as `connections list --json` shows them."""
+        return await self._read(history.list_connections)
+
+    async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        if self._opened:
+            return await self._journal.read(work)
+        if not self.settings.database.exists():
+            await self._open()  # the first command on a new host: the recipes are there to see
+            await self._close()
+            self._journal = Journal(self.settings.database)
+        return await asyncio.to_thread(_read_once, self.settings.database, work)
+
+    # Checking
+
+    def check(self, names: list[str]) -> list[Problem]:
+        """What is wrong with flow files, folders or keys; with everything where none is named. Raises NotFound."""
+        if not names:
+            return read_all(recipes(), self.settings.flows, self.catalog)[1]
+        problems: list[Problem] = []
+        for name in names:
+            path = Path(name)
+            if path.is_dir():
+                problems += read_all({}, path, self.catalog)[1]
+            elif path.is_file():
+                problems += read_file(path, self.catalog).problems
+            else:
+                problems += self._check_key(name)
+        return problems
+
+    def _check_key(self, key: str) -> list[Problem]:
+        good, problems = read_all(recipes(), self.settings.flows, self.catalog)
+        if key not in good:
+            raise NotFound("no_flow", f"There is no flow, file or folder {key!r}")
+        return [problem for problem in problems if problem.file == good[key].file]
+
+    def schema(self) -> dict[str, Any]:
+        """The JSON Schema of flow files."""
+        return flow_schema(self.catalog)
+
+    # Changing
+
+    async def request(self, verb: str, args: Mapping[str, Any], by: str) -> dict[str, Any]:
+        """Changes something: here, if nobody else holds the database, else through the process that does.
+
+        Verbs: `activate`, `deactivate` (key); `sync`; `test` (key, event); `retry`, `cancel` (run).
+
+        Raises:
+            ConnectorError: it was refused.
+        """
+        if self._opened:
+            return await self._apply(verb, args, by)
+        try:
+            await self._open()
+        except Locked:
+            return await asyncio.to_thread(requests.send, self.settings.database, verb, args, by)
+        try:
+            return await self._apply(verb, args, by)
+        finally:
+            await self._close()
+
+    async def _apply(self, verb: str, args: Mapping[str, Any], by: str) -> dict[str, Any]:
+        match verb:
+            case "activate" | "deactivate":
+                flow = await self.library.set_active(str(args["key"]), verb == "activate")
+                log.info("flow %s: %sd by %s", flow.key, verb, by)
+                return {"key": flow.key, "active": flow.active}
+            case "sync":
+                problems = await self.library.sync()
+                return {
+                    "flows": [flow.key for flow in self.library.all()],
+                    "problems": [each.as_json() for each in problems],
+                }
+            case "test":
+                return {"run": await self._start_test(str(args["key"]), args["event"])}
+            case "retry" | "cancel":
+                runner = self._runner or Runner(self._journal, self.catalog)
+                run_id = (await self.show_run(str(args["run"])))["id"]
+                run = await (runner.retry_from(run_id) if verb == "retry" else runner.cancel(run_id))
+                return {"run": run.id, "status": run.status}
+        raise ConnectorError("unknown_request", f"There is no request {verb!r}")
+
+    # Testing
+
+    async def event_of_ticket(self, ticket_id: str) -> Event:
+        """The event of a live ticket, as if it were assigned now. Raises ConnectorError."""
+        ticket = (await self.zendesk.ticket(ticket_id)).get("ticket")
+        if not isinstance(ticket, dict):
+            raise NotFound("not_found", f"Zendesk has no ticket {ticket_id}")
+        return triggers.assignment_of(ticket, _test_id())
+
+    def event_in(self, body: bytes) -> Event:
+        """The event in the body of a webhook. Raises FlowError where there is none."""
+        try:
+            event = triggers.parse_webhook(body)
+        except triggers.NotAnObject as problem:
+            raise FlowError("not_an_event", f"The file holds no event: {problem}") from problem
+        if event is None:
+            raise FlowError("not_an_event", "The file holds no event that a flow can start from")
+        return replace(event, id=_test_id(), source="test")
+
+    async def dry_test(self, key: str, event: Event, show: Show) -> dict[str, Any]:
+        """Runs a flow without sending anything; `show` is called with each step."""
+        definition = await self._read(lambda connection: history.compiled(connection, key, self.catalog))
+        return await dry_run(definition, event, self.catalog, show)
+
+    async def _start_test(self, key: str, event: Mapping[str, Any]) -> str:
+        if self._runner is None:
+            raise ConnectorError("not_running", "Only a running connector can test for real")
+        accepted = await self._runner.accept(_event_from(event), [self.library.compiled(key)])
+        return accepted[0].id
+
+    async def idle(self) -> None:
+        """Waits until no run is under way."""
+        if self._runner is not None:
+            await self._runner.idle()
+
+    def flow(self, key: str) -> StoredFlow:
+        """A flow by its key. Raises NotFound."""
+        return self.library.flow(key)
+
+
+def recipes() -> dict[str, str]:
+    """The flows shipped with the software: their files' names and texts."""
+    folder = files("zendesk_bridge") / "recipes"
+    return {
+        each.name: each.read_text(encoding="utf-8")
+        for each in sorted(folder.iterdir(), key=lambda each: each.name)
+        if each.name.endswith(".yml")
+    }
+
+
+def event_as_json(event: Event) -> dict[str, Any]:
+    """An event as a request carries it."""
+    return {
+        "id": event.id,
+        "type": event.type,
+        "source": event.source,
+        "occurred_at": rfc3339(event.occurred_at),
+        "subject": event.subject,
+        "data": event.data,
+    }
+
+
+def _event_from(value: Mapping[str, Any]) -> Event:
+    return Event(**{**value, "occurred_at": parse_time(value["occurred_at"])})
+
+
+def _wants(flow: CompiledFlow, event: Event) -> bool:
+    try:
+        return flow.wants(event.data)
+    except ConnectorError as problem:
+        log.warning("flow %s: its trigger's conditions cannot be tried: %s", flow.flow.key, problem.message)
+        return False
+
+
+def _read_once(database: Path, work: Callable[[sqlite3.Connection], T]) -> T:
+    connection = connect_to_read(database)
+    try:
+        return work(connection)
+    except sqlite3.Error as problem:
+        raise StorageError(f"{database} cannot be read: {problem}") from problem
+    finally:
+        connection.close()
+
+
+def _heartbeat(connection: sqlite3.Connection) -> None:
+    connection.execute(
+        "insert or replace into remembered(kind, key, value, at) values ('health', 'written', '', ?)",
+        (rfc3339(utc_now()),),
+    )
+
+
+def _test_id() -> str:
+    return f"test-{uuid.uuid4().hex[:12]}"

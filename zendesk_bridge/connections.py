@@ -1,0 +1,115 @@
+"""Connections to the services: who we are there, whether they answer, and that a broken one is tried again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import sqlite3
+from collections.abc import Awaitable, Callable, Iterable
+
+from zendesk_bridge.flows.catalog import Connector, Identity
+from zendesk_bridge.flows.errors import ConnectorError, Credentials, StorageError
+from zendesk_bridge.flows.journal import Journal
+from zendesk_bridge.flows.model import rfc3339, utc_now
+
+log = logging.getLogger(__name__)
+
+OK = "ok"
+CHECKING = "checking"
+
+
+class Connections:
+    """Keeps the state of each connection; what is broken is tried again until it answers."""
+
+    def __init__(
+        self, connectors: Iterable[Connector], journal: Journal, mended: Callable[[str], Awaitable[None]], every: float
+    ) -> None:
+        self._connectors = {connector.service: connector for connector in connectors}
+        self._journal = journal
+        self._mended = mended
+        self._every = every
+        self._status = dict.fromkeys(self._connectors, CHECKING)
+        self._broken: set[str] = set()
+        self._poke = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def statuses(self) -> dict[str, str]:
+        """One word a service: ok, checking, not_connected, or the code of what is wrong."""
+        return dict(self._status)
+
+    def is_broken(self, service: str) -> bool:
+        """Whether calls to the service are in vain for now."""
+        return service in self._broken
+
+    def broke(self, problem: Credentials) -> None:
+        """Notes that a service refused our credentials."""
+        if problem.service not in self._broken:
+            log.error("the connection to %s is broken: %s. %s", problem.service, problem.message, problem.hint)
+        self._broken.add(problem.service)
+        self._status[problem.service] = problem.code
+        self._poke.set()
+
+    async def start(self) -> None:
+        """Starts checking."""
+        self._task = asyncio.create_task(self._check_all(), name="connections")
+
+    async def stop(self) -> None:
+        """Stops checking."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _check_all(self) -> None:
+        while True:
+            for service, connector in self._connectors.items():
+                if self._status[service] != OK:
+                    await self._check(connector)
+            self._poke.clear()
+            if all(status == OK for status in self._status.values()):
+                await self._poke.wait()
+            await asyncio.sleep(self._every)
+
+    async def _check(self, connector: Connector) -> None:
+        service = connector.service
+        try:
+            identity = await connector.identify()
+        except ConnectorError as problem:
+            if self._status[service] != problem.code:
+                log.warning("%s: %s. %s", connector.title, problem.message, problem.hint)
+            self._status[service] = problem.code
+            if isinstance(problem, Credentials):
+                self._broken.add(service)
+            await self._store(service, problem.code, problem.message, None)
+            return
+        except Exception:
+            log.exception("checking the connection to %s met a defect of this software", service)
+            self._status[service] = "internal"
+            return
+        log.info("%s: connected to %s as %s", connector.title, identity.account, identity.connected_by)
+        self._status[service] = OK
+        self._broken.discard(service)
+        await self._store(service, OK, None, identity)
+        await self._mended(service)
+
+    async def _store(self, service: str, status: str, message: str | None, identity: Identity | None) -> None:
+        now = rfc3339(utc_now())
+
+        def work(connection: sqlite3.Connection) -> None:
+            row = connection.execute("select * from connections where service = ?", (service,)).fetchone()
+            account = identity.account if identity else (row["account"] if row else None)
+            same = row is not None and row["account"] == account
+            since = row["since"] if same and row["since"] else (now if identity else None)
+            who = identity.connected_by if identity else (row["connected_by"] if row else None)
+            scopes = json.dumps(identity.scopes) if identity else (row["scopes"] if row else "[]")
+            connection.execute(
+                "insert or replace into connections(service, account, connected_by, since, scopes, status, message,"
+                " checked_at) values (?, ?, ?, ?, ?, ?, ?, ?)",
+                (service, account, who, since, scopes, status, message, now),
+            )
+
+        try:
+            await self._journal.write(work)
+        except StorageError as problem:
+            log.warning("the connection's state was not stored: %s", problem.message)

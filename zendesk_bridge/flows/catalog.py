@@ -1,0 +1,314 @@
+"""What a step can do: actions and triggers, read from the signature, types and docstring of plain functions."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import types
+import typing
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, cast, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic.fields import FieldInfo
+
+from zendesk_bridge.flows.errors import FlowError
+from zendesk_bridge.flows.model import Values
+
+Effect = Literal["read", "set", "create"]
+Function = Callable[..., Awaitable[BaseModel]]
+
+
+@dataclass(frozen=True)
+class Inserted:
+    """Marks an input's type: how a value is turned into text when a template inserts it."""
+
+    insert: Callable[[object], str]
+
+
+@dataclass(frozen=True)
+class Made:
+    """Marks an output's type: what a recorded text becomes again when it is read from the journal."""
+
+    make: Callable[[str], str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Once:
+    """The mark that a `create` action puts on what it makes, so that it can be found again after a lost answer."""
+
+    key: str
+    # Seconds since the epoch when the effect was begun.
+    begun_at: float
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The outputs of a step that the rest of its flow uses: an action need not fetch the others."""
+
+    names: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """Who the connector is at a service."""
+
+    # The workspace or the subdomain.
+    account: str
+    # The person or bot that calls are made as.
+    connected_by: str
+    scopes: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Input:
+    """One input of an action, as a form shows it."""
+
+    name: str
+    type: str
+    required: bool
+    default: Any
+    description: str
+    is_text: bool
+    insert: Callable[[object], str] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """One variable that later steps may use."""
+
+    name: str
+    type: str
+    description: str
+    # Names known below this one; None: anything may be there.
+    below: tuple[str, ...] | None = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Action:
+    """Something a step can do."""
+
+    id: str
+    title: str
+    description: str
+    service: str
+    effect: Effect
+    inputs: tuple[Input, ...]
+    outputs: tuple[Output, ...]
+    aliases: tuple[str, ...]
+    # Whether the function takes `wanted`.
+    takes_wanted: bool
+    function: Function = field(repr=False)
+    find: Function | None = field(repr=False)
+    form: type[BaseModel] = field(repr=False)
+    made: Mapping[str, Callable[[str], str]] = field(repr=False)
+
+    def input(self, name: str) -> Input | None:
+        """The input of that name, or None."""
+        return next((each for each in self.inputs if each.name == name), None)
+
+    def validate(self, inputs: Values) -> dict[str, Any]:
+        """The inputs as the function takes them. Raises FlowError `invalid_input`, naming the input."""
+        try:
+            form = self.form.model_validate(dict(inputs))
+        except ValidationError as problem:
+            first = problem.errors()[0]
+            name = ".".join(str(part) for part in first["loc"])
+            message = first["msg"].removeprefix("Value error, ")
+            raise FlowError("invalid_input", f"Input {name!r} of {self.id}: {message}") from problem
+        return {name: getattr(form, name) for name in self.form.model_fields}
+
+    def restore(self, outputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Recorded outputs with their types back."""
+        if not self.made:
+            return dict(outputs)
+        return {
+            name: self.made[name](value) if name in self.made and isinstance(value, str) else value
+            for name, value in outputs.items()
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trigger:
+    """A kind of event that a flow can start from."""
+
+    id: str
+    title: str
+    description: str
+    service: str
+    outputs: tuple[Output, ...]
+    # Example values of the output variables.
+    sample: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Connector:
+    """A service as a set of triggers and actions, and the client its actions work through."""
+
+    service: str
+    title: str
+    client: object
+    # Asks the service who the connector is. Raises Credentials where it is not connected.
+    identify: Callable[[], Awaitable[Identity]]
+    actions: tuple[Function, ...]
+    triggers: tuple[Trigger, ...] = ()
+
+
+def action(
+    effect: Effect, *, find: Function | None = None, aliases: tuple[str, ...] = ()
+) -> Callable[[Function], Function]:
+    """Marks a function as an action.
+
+    The first parameter is the service's client; keyword-only parameters are the inputs; an optional parameter
+    `once: Once` receives the mark of a `create`, one named `wanted: Wanted` the outputs that the flow uses. The
+    result is a pydantic model: its fields are the outputs.
+
+    Args:
+        effect: `read` changes nothing; `set` may be repeated; `create` makes another thing each time.
+        find: for a `create`: takes the same arguments, returns what was made under `once.key`, or None.
+        aliases: further names that flow files may use.
+    """
+    if effect == "create" and find is not None and "once" not in inspect.signature(find).parameters:
+        raise TypeError("find needs a parameter `once`")
+
+    def mark(function: Function) -> Function:
+        function.__dict__["action"] = (effect, find, aliases)
+        return function
+
+    return mark
+
+
+def describe_outputs(model: type[BaseModel]) -> tuple[Output, ...]:
+    """The variables that a result of this model offers."""
+    return tuple(
+        Output(name=name, type=_type_name(info.annotation), description=info.description or "", below=_below(info))
+        for name, info in model.model_fields.items()
+    )
+
+
+def _describe(function: Function, service: str) -> Action:
+    effect, find, aliases = function.__dict__["action"]
+    hints = typing.get_type_hints(function, include_extras=True)
+    parameters = list(inspect.signature(function).parameters.values())[1:]
+    fields: dict[str, Any] = {}
+    inputs: list[Input] = []
+    for parameter in parameters:
+        if parameter.name in ("once", "wanted"):
+            continue
+        required = parameter.default is inspect.Parameter.empty
+        annotation = hints[parameter.name]
+        fields[parameter.name] = (annotation, ... if required else parameter.default)
+    form = create_model(
+        f"{function.__name__}_inputs", __config__=ConfigDict(extra="forbid", coerce_numbers_to_str=True), **fields
+    )
+    for name, info in form.model_fields.items():
+        insert = next((mark.insert for mark in info.metadata if isinstance(mark, Inserted)), None)
+        inputs.append(
+            Input(
+                name=name,
+                type=_type_name(info.annotation),
+                required=info.is_required(),
+                default=None if info.is_required() else info.default,
+                description=info.description or "",
+                is_text=_is_text(info.annotation),
+                insert=insert,
+            )
+        )
+    result = cast(type[BaseModel], hints["return"])
+    made = {
+        name: mark.make
+        for name, info in result.model_fields.items()
+        for mark in info.metadata
+        if isinstance(mark, Made)
+    }
+    name = function.__name__
+    return Action(
+        id=f"{service}.{name}",
+        title=name.replace("_", " ").capitalize(),
+        description=inspect.cleandoc(function.__doc__ or ""),
+        service=service,
+        effect=effect,
+        inputs=tuple(inputs),
+        outputs=describe_outputs(result),
+        aliases=tuple(f"{service}.{alias}" for alias in aliases),
+        takes_wanted=any(parameter.name == "wanted" for parameter in parameters),
+        function=function,
+        find=find,
+        form=form,
+        made=made,
+    )
+
+
+def _is_text(annotation: Any) -> bool:
+    return annotation is str or (_is_union(annotation) and any(_is_text(part) for part in get_args(annotation)))
+
+
+def _is_union(annotation: Any) -> bool:
+    return get_origin(annotation) in (typing.Union, types.UnionType)
+
+
+def _type_name(annotation: Any) -> str:
+    if get_origin(annotation) is Annotated:
+        return _type_name(get_args(annotation)[0])
+    if _is_union(annotation):
+        return _type_name(next(part for part in get_args(annotation) if part is not type(None)))
+    origin = get_origin(annotation) or annotation
+    if isinstance(origin, type) and issubclass(origin, BaseModel):
+        return "object"
+    names: dict[Any, str] = {
+        str: "text",
+        bool: "boolean",
+        int: "number",
+        float: "decimal",
+        list: "list",
+        dict: "object",
+    }
+    return names.get(origin, "text")
+
+
+def _below(info: FieldInfo) -> tuple[str, ...] | None:
+    annotation = info.annotation
+    if _is_union(annotation):
+        annotation = next(part for part in get_args(annotation) if part is not type(None))
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return None if annotation.model_config.get("extra") == "allow" else tuple(annotation.model_fields)
+    origin = get_origin(annotation) or annotation
+    return None if origin in (list, dict) else ()
+
+
+class Catalog:
+    """All triggers and actions there are, by id."""
+
+    def __init__(self, connectors: Iterable[Connector]) -> None:
+        self.connectors = tuple(connectors)
+        self.actions: dict[str, Action] = {}
+        self.triggers: dict[str, Trigger] = {}
+        self._aliases: dict[str, str] = {}
+        self._clients: dict[str, object] = {}
+        for connector in self.connectors:
+            self._clients[connector.service] = connector.client
+            for function in connector.actions:
+                described = _describe(function, connector.service)
+                self.actions[described.id] = described
+                self._aliases.update(dict.fromkeys(described.aliases, described.id))
+            for trigger in connector.triggers:
+                self.triggers[trigger.id] = trigger
+
+    def action(self, name: str) -> Action | None:
+        """The action of that id or alias, or None."""
+        return self.actions.get(self._aliases.get(name, name))
+
+    def client(self, service: str) -> object:
+        """What the actions of a service work through."""
+        return self._clients[service]
+
+    @property
+    def names(self) -> list[str]:
+        """Every action id and alias."""
+        return [*self.actions, *self._aliases]
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name most like a mistyped one, or None."""
+    return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)), None)

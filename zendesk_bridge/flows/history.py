@@ -1,0 +1,146 @@
+"""What people are shown: flows, runs and connections as the JSON of the commands, read from the same rows."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from typing import Any
+
+from sqlite_utils import Database
+
+from zendesk_bridge.flows.catalog import Catalog, nearest
+from zendesk_bridge.flows.errors import NotFound
+from zendesk_bridge.flows.interpreter import CompiledFlow, compile_flow
+from zendesk_bridge.flows.model import Flow
+from zendesk_bridge.flows.store import select_definition
+
+_RUN = """
+select runs.id, runs.flow, runs.version, coalesce(events.service_id, runs.event_id) as event_id, runs.status,
+       runs.started_at, runs.finished_at, runs.error, runs.note
+from runs left join events on events.id = runs.event_id
+"""
+
+
+def list_runs(connection: sqlite3.Connection, limit: int | None = None) -> list[dict[str, Any]]:
+    """`[{id, flow, version, event_id, status, started_at, finished_at, error, note}]`, newest first."""
+    sql = f"{_RUN} order by runs.number desc limit ?"
+    return [_with_error(row) for row in Database(connection).query(sql, [-1 if limit is None else limit])]
+
+
+def show_run(connection: sqlite3.Connection, prefix: str) -> dict[str, Any]:
+    """One run with `trigger` and `steps`; an unambiguous prefix of its id will do. Raises NotFound."""
+    database = Database(connection)
+    escaped = prefix.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    found = list(
+        database.query(
+            f"{_RUN} where runs.id like ? escape '\\' order by runs.id = ? desc limit 3", [f"{escaped}%", prefix]
+        )
+    )
+    if not found:
+        raise NotFound("no_run", f"There is no run {prefix!r}", hint="`zendesk-connector runs list` names them.")
+    if len(found) > 1 and found[0]["id"] != prefix:
+        raise NotFound("ambiguous", f"Several runs begin with {prefix!r}", hint="Give more of the id.")
+    run = _with_error(found[0])
+    event = next(
+        database.query(
+            "select events.* from events join runs on runs.event_id = events.id where runs.id = ?", [run["id"]]
+        ),
+        None,
+    )
+    run["trigger"] = json.loads(event["data"]) if event else {}
+    run["steps"] = [
+        {
+            "key": row["key"],
+            "action": row["action"],
+            "status": row["status"],
+            "inputs": json.loads(row["inputs"] or "{}"),
+            "outputs": json.loads(row["outputs"] or "{}"),
+            "error": json.loads(row["error"]) if row["error"] else None,
+            "attempts": row["attempts"],
+            "started_at": row["started_at"],
+            "finished_at": row["finished_at"],
+        }
+        for row in database.query("select * from steps where run_id = ? order by seq", [run["id"]])
+    ]
+    return run
+
+
+def list_flows(connection: sqlite3.Connection, default_owner: str | None) -> list[dict[str, Any]]:
+    """`[{key, name, version, active, owner, trigger, steps, last_run, problem}]`, by key."""
+    rows = Database(connection).query(
+        "select flows.*, flow_versions.definition from flows left join flow_versions"
+        " on flow_versions.flow = flows.key and flow_versions.version = flows.version"
+        " where flows.present or flows.version > 0 order by flows.key"
+    )
+    result = []
+    for row in rows:
+        definition = Flow.model_validate_json(row["definition"]) if row["definition"] else None
+        result.append(
+            {
+                "key": row["key"],
+                "name": row["name"],
+                "version": row["version"],
+                "active": bool(row["active"]),
+                "owner": row["owner"] or default_owner,
+                "trigger": definition.trigger.event if definition else None,
+                "steps": len(definition.steps) if definition else 0,
+                "last_run": _last_run(connection, row["key"]),
+                "problem": row["problem"],
+                "source": row["source"],
+            }
+        )
+    return result
+
+
+def show_flow(connection: sqlite3.Connection, key: str, default_owner: str | None) -> dict[str, Any]:
+    """One flow as `list_flows` has it, with description and text of its newest good version. Raises NotFound."""
+    flows = list_flows(connection, default_owner)
+    for flow in flows:
+        if flow["key"] == key:
+            row = connection.execute(
+                "select definition, text from flow_versions where flow = ? and version = ?", (key, flow["version"])
+            ).fetchone()
+            definition = Flow.model_validate_json(row["definition"]) if row else None
+            return {
+                **flow,
+                "description": definition.description if definition else "",
+                "text": row["text"] if row else "",
+            }
+    close = nearest(key, [flow["key"] for flow in flows])
+    hint = f"Did you mean {close!r}?" if close else "`zendesk-connector flows list` names them."
+    raise NotFound("no_flow", f"There is no flow {key!r}", hint=hint)
+
+
+def compiled(connection: sqlite3.Connection, key: str, catalog: Catalog) -> CompiledFlow:
+    """The newest good version of a flow, ready to run. Raises NotFound, FlowError."""
+    flow = show_flow(connection, key, None)
+    definition = select_definition(connection, key, flow["version"])
+    if definition is None:
+        raise NotFound("no_version", f"Flow {key!r} has no good version: {flow['problem']}")
+    return compile_flow(definition, flow["version"], catalog)
+
+
+def list_connections(connection: sqlite3.Connection) -> list[dict[str, Any]]:
+    """`[{service, account, connected_by, since, scopes, status}]`."""
+    return [
+        {
+            "service": row["service"],
+            "account": row["account"],
+            "connected_by": row["connected_by"],
+            "since": row["since"],
+            "scopes": json.loads(row["scopes"] or "[]"),
+            "status": row["status"],
+        }
+        for row in Database(connection).query("select * from connections order by service")
+    ]
+
+
+def _last_run(connection: sqlite3.Connection, flow: str) -> dict[str, Any] | None:
+    row = connection.execute(
+        "select id, status, started_at from runs where flow = ? order by number desc limit 1", (flow,)
+    ).fetchone()
+    return dict(row) if row else None
+
+
+def _with_error(row: dict[str, Any]) -> dict[str, Any]:
+    return {**row, "error": json.loads(row["error"]) if row["error"] else None}

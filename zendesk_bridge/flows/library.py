@@ -1,0 +1,220 @@
+"""The flows there are: recipes and files become versions in the database, and some of them are active."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import sqlite3
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+
+from zendesk_bridge.flows import store
+from zendesk_bridge.flows.catalog import Catalog, nearest
+from zendesk_bridge.flows.errors import ConnectorError, FlowError, NotFound
+from zendesk_bridge.flows.files import FlowFile, read_file, read_flow
+from zendesk_bridge.flows.interpreter import CompiledFlow, compile_flow
+from zendesk_bridge.flows.journal import Journal
+from zendesk_bridge.flows.model import Problem, StoredFlow, rfc3339, utc_now
+
+log = logging.getLogger(__name__)
+
+RECIPE = "recipe"
+
+
+class Library:
+    """Keeps the database's flows in step with the files, and the active ones ready to run."""
+
+    def __init__(self, journal: Journal, catalog: Catalog, recipes: Mapping[str, str], folder: Path | None) -> None:
+        self._journal = journal
+        self._catalog = catalog
+        self._recipes = recipes
+        self._folder = folder
+        self._flows: dict[str, StoredFlow] = {}
+        self._active: dict[str, tuple[CompiledFlow, ...]] = {}
+
+    def starting_on(self, trigger: str) -> tuple[CompiledFlow, ...]:
+        """The active flows that start on a trigger."""
+        return self._active.get(trigger, ())
+
+    def compiled(self, key: str) -> CompiledFlow:
+        """The newest version of a flow, active or not. Raises NotFound, FlowError."""
+        flow = self.flow(key)
+        return compile_flow(flow.definition, flow.version, self._catalog)
+
+    def flow(self, key: str) -> StoredFlow:
+        """A flow by its key. Raises NotFound, naming the nearest."""
+        if key not in self._flows:
+            close = nearest(key, self._flows)
+            hint = f"Did you mean {close!r}?" if close else "`zendesk-connector flows list` names them."
+            raise NotFound("no_flow", f"There is no flow {key!r}", hint=hint)
+        return self._flows[key]
+
+    def all(self) -> list[StoredFlow]:
+        """Every flow, by key."""
+        return [self._flows[key] for key in sorted(self._flows)]
+
+    async def sync(self) -> list[Problem]:
+        """Reads recipes and files again. A file that is wrong keeps the last good version; returns what is wrong."""
+        files, problems = await asyncio.to_thread(read_all, self._recipes, self._folder, self._catalog)
+        for problem in problems:
+            log.warning("flow file: %s", problem)
+        await self._journal.write(lambda connection: _store_files(connection, files, problems))
+        await self._reload()
+        return problems
+
+    async def set_active(self, key: str, active: bool) -> StoredFlow:
+        """Switches a flow on or off. Raises NotFound, or FlowError where its file decides."""
+        flow = self.flow(key)
+        if flow.file_decides:
+            raise FlowError(
+                "file_decides",
+                f"{flow.source} says `active: {str(flow.active).lower()}`",
+                hint="Change it there and run `zendesk-connector flows sync`, or remove the line.",
+            )
+        if active:
+            compile_flow(flow.definition, flow.version, self._catalog)
+        if flow.active != active:
+            await self._journal.write(lambda connection: _store_active(connection, key, active))
+            await self._reload()
+        return self.flow(key)
+
+    async def _reload(self) -> None:
+        flows = await self._journal.read(store.select_flows)
+        self._flows = {flow.key: flow for flow in flows}
+        active: dict[str, list[CompiledFlow]] = defaultdict(list)
+        for flow in flows:
+            if not flow.active:
+                continue
+            try:
+                compiled = compile_flow(flow.definition, flow.version, self._catalog)
+            except ConnectorError as problem:
+                log.warning("flow %s cannot run: %s", flow.key, problem.message)
+                continue
+            active[flow.definition.trigger.event].append(compiled)
+        self._active = {event: tuple(compiled) for event, compiled in active.items()}
+
+
+def read_all(
+    recipes: Mapping[str, str], folder: Path | None, catalog: Catalog
+) -> tuple[dict[str, FlowFile], list[Problem]]:
+    """Reads every recipe and file: the good ones by key, and what is wrong with the others."""
+    good: dict[str, FlowFile] = {}
+    problems: list[Problem] = []
+    for name, text in recipes.items():
+        recipe = read_flow(text, f"{RECIPE}:{name}", catalog)
+        problems += recipe.problems
+        if recipe.flow is not None:
+            good[recipe.flow.key] = recipe
+    files: dict[str, list[FlowFile]] = defaultdict(list)
+    for path in flow_paths(folder):
+        file = read_file(path, catalog)
+        problems += file.problems
+        files[file.key or path.stem].append(file)
+    for key, candidates in files.items():
+        if len(candidates) > 1:
+            for each in candidates:
+                others = ", ".join(other.file for other in candidates if other is not each)
+                message = f"the key {key!r} is also in {others}"
+                problems.append(Problem(file=each.file, line=1, code="doubled_key", message=message))
+            good[key] = FlowFile(file=candidates[0].file, text="", key=key)
+        else:
+            good[key] = candidates[0]
+    return good, problems
+
+
+def flow_paths(folder: Path | None) -> list[Path]:
+    """The flow files of a folder, by name."""
+    if folder is None or not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if path.suffix in (".yml", ".yaml") and path.is_file())
+
+
+def _store_files(connection: sqlite3.Connection, files: Mapping[str, FlowFile], problems: list[Problem]) -> None:
+    now = rfc3339(utc_now())
+    known = {row["key"]: row for row in connection.execute("select * from flows")}
+    for key, file in files.items():
+        wrong = "; ".join(f"line {each.line}: {each.message}" for each in problems if each.file == file.file) or None
+        before = known.pop(key, None)
+        if file.flow is None:
+            _store_wrong(connection, key, file, wrong, before, now)
+            continue
+        definition = file.flow.model_dump_json(by_alias=True, exclude_defaults=True)
+        version = before["version"] if before else 0
+        if not version or not _same(connection, key, version, definition):
+            version = _next_version(connection, key)
+            connection.execute(
+                "insert into flow_versions(flow, version, definition, text, created_at) values (?, ?, ?, ?, ?)",
+                (key, version, definition, file.text, now),
+            )
+        decides = file.flow.active is not None
+        was_active = bool(before["active"]) if before else False
+        active = bool(file.flow.active) if decides else was_active
+        activated_at = (before["activated_at"] if before and was_active else now) if active else None
+        connection.execute(
+            "insert or replace into flows(key, name, version, active, activated_at, owner, source, file_decides,"
+            " present, problem, updated_at) values (?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?)",
+            (
+                key,
+                file.flow.name,
+                version,
+                active,
+                activated_at,
+                file.flow.owner,
+                _source(file),
+                decides,
+                wrong,
+                now,
+            ),
+        )
+    for key in known:
+        # Its file is gone: it starts nothing more, and nothing is deleted.
+        connection.execute(
+            "update flows set active = 0, activated_at = null, present = 0, file_decides = 0,"
+            " problem = 'its file is gone' where key = ? and (present or active)",
+            (key,),
+        )
+
+
+def _store_wrong(
+    connection: sqlite3.Connection,
+    key: str,
+    file: FlowFile,
+    wrong: str | None,
+    before: sqlite3.Row | None,
+    now: str,
+) -> None:
+    """A file that is wrong: the flow keeps its last good version, or is listed with its problem alone."""
+    if before is not None:
+        connection.execute("update flows set problem = ?, present = 1 where key = ?", (wrong, key))
+    else:
+        connection.execute(
+            "insert into flows(key, name, version, active, source, file_decides, present, problem, updated_at)"
+            " values (?, ?, 0, 0, ?, 0, 1, ?, ?)",
+            (key, key, _source(file), wrong, now),
+        )
+
+
+def _store_active(connection: sqlite3.Connection, key: str, active: bool) -> None:
+    now = rfc3339(utc_now())
+    connection.execute(
+        "update flows set active = ?, activated_at = ?, updated_at = ? where key = ?",
+        (active, now if active else None, now, key),
+    )
+
+
+def _source(file: FlowFile) -> str:
+    return RECIPE if file.file.startswith(f"{RECIPE}:") else file.file
+
+
+def _same(connection: sqlite3.Connection, key: str, version: int, definition: str) -> bool:
+    row = connection.execute(
+        "select definition from flow_versions where flow = ? and version = ?", (key, version)
+    ).fetchone()
+    return row is not None and json.loads(row[0]) == json.loads(definition)
+
+
+def _next_version(connection: sqlite3.Connection, key: str) -> int:
+    row = connection.execute("select max(version) from flow_versions where flow = ?", (key,)).fetchone()
+    return int(row[0] or 0) + 1

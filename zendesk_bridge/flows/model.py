@@ -1,0 +1,264 @@
+"""The nouns of the engine: events, flows, runs and steps, as they are stored and as people see them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+Values = Mapping[str, Any]
+
+#: Keys of flows and steps: a letter first, so that `{{ key.name }}` always reads as a variable.
+KEY = r"^[a-z][a-z0-9_-]{0,62}$"
+STEP_KEY = r"^[a-z][a-z0-9_]{0,62}$"
+
+
+def utc_now() -> dt.datetime:
+    """The time now, aware, in UTC."""
+    return dt.datetime.now(dt.UTC)
+
+
+def rfc3339(moment: dt.datetime) -> str:
+    """`2026-11-22T20:04:51.123456Z`: the form every time has in JSON and in the database."""
+    return moment.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def parse_time(text: str) -> dt.datetime:
+    """The opposite of `rfc3339`; takes any RFC 3339 time, and nanoseconds. Raises ValueError."""
+    head, dot, tail = text.partition(".")
+    if dot:
+        digits = tail[: len(tail) - len(tail.lstrip("0123456789"))]
+        text = f"{head}.{digits[:6]}{tail[len(digits) :]}"
+    moment = dt.datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+
+
+class RunStatus(StrEnum):
+    """What a run is doing, in one word."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    WAITING = "waiting"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def ended(self) -> bool:
+        return self in (RunStatus.SUCCEEDED, RunStatus.FAILED, RunStatus.CANCELLED)
+
+
+class StepStatus(StrEnum):
+    """What became of a step, in one word."""
+
+    RUNNING = "running"
+    WAITING = "waiting"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """One thing that happened, with an id that never changes."""
+
+    id: str
+    # The trigger's id, for instance zendesk.ticket_agent_assignment_changed.
+    type: str
+    # "webhook", "poll" or "test".
+    source: str
+    occurred_at: dt.datetime
+    # The trigger's output variables.
+    data: dict[str, Any]
+    # What the event is about, for instance "ticket 5158".
+    subject: str = ""
+
+
+class Condition(BaseModel):
+    """One comparison: a variable, an operator and, for most operators, a value."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    variable: str
+    operator: Literal["is", "is_not", "is_present", "is_not_present", "contains", "greater_than", "less_than"]
+    value: Any = None
+
+
+class Conditions(BaseModel):
+    """Comparisons that must all hold (`all`) or of which one must (`any`); they nest."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    all: list[Condition | Conditions] | None = None
+    any: list[Condition | Conditions] | None = None
+
+
+class OnlyIf(Conditions):
+    """Conditions of a step, and what happens where they do not hold."""
+
+    # Whether the step alone is skipped, or the run ends here, as succeeded.
+    otherwise: Literal["skip", "stop"] = Field(default="skip", alias="else")
+
+
+class TriggerReference(BaseModel):
+    """What starts the flow."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    event: str
+    conditions: Conditions | None = None
+
+
+class Step(BaseModel):
+    """One action with its inputs, under a key that later steps use."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    key: str = Field(pattern=STEP_KEY)
+    action: str
+    inputs: dict[str, Any] = Field(default_factory=dict)
+    only_if: OnlyIf | None = None
+    # Skip the step, with empty outputs, where an input it needs is empty or its thing is not there.
+    optional: bool = False
+    # What to do where nobody can tell whether a message was sent: send again, go on without, or ask a person.
+    in_doubt: Literal["repeat", "skip", "ask"] = "ask"
+
+
+class Flow(BaseModel):
+    """An action flow as its file says it: a trigger and ordered steps."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    key: str = Field(pattern=KEY)
+    name: str = Field(min_length=1, max_length=120)
+    description: str = ""
+    # The e-mail of the person told when the flow needs help.
+    owner: str | None = None
+    # Set here, the file decides; left out, `flows activate` does.
+    active: bool | None = None
+    trigger: TriggerReference
+    steps: list[Step] = Field(min_length=1)
+
+    @field_validator("steps")
+    @classmethod
+    def _keys_differ(cls, steps: list[Step]) -> list[Step]:
+        seen: set[str] = set()
+        for step in steps:
+            if step.key in seen:
+                raise ValueError(f"two steps have the key {step.key!r}")
+            if step.key in RESERVED_NAMES:
+                raise ValueError(f"{step.key!r} is taken; give the step another key")
+            seen.add(step.key)
+        return steps
+
+
+#: Names that templates and conditions have from the start.
+RESERVED_NAMES = frozenset({"trigger", "now", "today", "item", "index", "forloop"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """One thing wrong with a flow file, and where."""
+
+    file: str
+    line: int
+    step: str | None = None
+    input: str | None = None
+    code: str
+    message: str
+    suggestion: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """`{file, line, step, input, code, message, suggestion}`."""
+        return {
+            "file": self.file,
+            "line": self.line,
+            "step": self.step,
+            "input": self.input,
+            "code": self.code,
+            "message": self.message,
+            "suggestion": self.suggestion,
+        }
+
+    def __str__(self) -> str:
+        where = "".join(f" {part}" for part in (self.step, self.input) if part)
+        hint = f" ({self.suggestion})" if self.suggestion else ""
+        return f"{self.file}:{self.line}:{where} {self.message}{hint}"
+
+
+@dataclass(kw_only=True)
+class StepRun:
+    """One step in a run, as the journal has it."""
+
+    seq: int
+    key: str
+    action: str
+    status: StepStatus
+    inputs: dict[str, Any] = field(default_factory=dict)
+    outputs: dict[str, Any] | None = None
+    error: dict[str, str] | None = None
+    attempts: int = 0
+    started_at: dt.datetime
+    # Set while an effect may be under way and its answer is not recorded.
+    begun_at: dt.datetime | None = None
+    # When the far side was last asked whether the effect happened.
+    looked_at: dt.datetime | None = None
+    finished_at: dt.datetime | None = None
+
+
+@dataclass(kw_only=True)
+class Run:
+    """One execution of a flow for one event."""
+
+    id: str
+    flow: str
+    version: int
+    event_id: str
+    status: RunStatus
+    accepted_at: dt.datetime
+    started_at: dt.datetime | None = None
+    finished_at: dt.datetime | None = None
+    wake_at: dt.datetime | None = None
+    # What the run waits for, for instance "invite:C024BE91L", "connection:slack" or "decision".
+    waiting_for: str | None = None
+    # Since when it waits for that; a wait ends after seven days.
+    waiting_since: dt.datetime | None = None
+    # How often a person had it done again.
+    retries: int = 0
+    error: dict[str, str] | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredFlow:
+    """A flow as the database has it: its newest good version and its state."""
+
+    key: str
+    name: str
+    version: int
+    active: bool
+    owner: str | None
+    # "recipe", or the path of the file.
+    source: str
+    # Whether the file itself says if the flow is active.
+    file_decides: bool
+    activated_at: dt.datetime | None
+    definition: Flow
+    problem: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Readiness:
+    """Whether the connector can do its work: one word for each part."""
+
+    ok: bool
+    database: str
+    parts: Mapping[str, str]
+
+    def as_json(self) -> dict[str, Any]:
+        """`{"ok": …, "database": …, "slack": …, "zendesk": …}`."""
+        return {"ok": self.ok, "database": self.database, **self.parts}

@@ -1,0 +1,345 @@
+"""Does a run's steps through the journal: what is recorded is never done again, what is in doubt is looked up."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import hashlib
+import json
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, NoReturn
+
+from pydantic import BaseModel
+
+from zendesk_bridge.flows import store
+from zendesk_bridge.flows.catalog import Action, Catalog, Function, Once
+from zendesk_bridge.flows.errors import (
+    ConnectorError,
+    Credentials,
+    FlowError,
+    NeedsInvite,
+    Permanent,
+    Transient,
+    Uncertain,
+)
+from zendesk_bridge.flows.interpreter import EMPTY, CompiledStep
+from zendesk_bridge.flows.journal import Journal
+from zendesk_bridge.flows.model import Run, StepRun, StepStatus, utc_now
+
+#: What a step may leave in the journal, in bytes of JSON.
+OUTPUT_LIMIT = 1024 * 1024
+
+_OVER = (StepStatus.SUCCEEDED, StepStatus.SKIPPED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """The engine's waits, in seconds."""
+
+    # When to look for a message of which nobody knows whether it was sent, counted from its first sending.
+    looks: tuple[float, ...] = (15.0, 45.0)
+    # The first wait after an outage; it doubles up to the longest.
+    retry_first: float = 1.0
+    retry_longest: float = 60.0
+    # How long a run waits for one thing before it fails.
+    patience: float = 7 * 86_400.0
+
+
+class Suspended(Exception):
+    """A run stops here and goes on later."""
+
+    def __init__(
+        self, *, until: dt.datetime | None, waiting_for: str | None = None, error: dict[str, str] | None = None
+    ) -> None:
+        super().__init__(waiting_for or "time")
+        self.until = until
+        self.waiting_for = waiting_for
+        self.error = error
+
+
+class Stopping(Exception):
+    """The process ends: the run stays as it is and goes on after the next start."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """What a port needs of the runner."""
+
+    journal: Journal
+    catalog: Catalog
+    timing: Timing
+    is_broken: Callable[[str], bool]
+    broke: Callable[[Credentials], None]
+    stopping: Callable[[], bool]
+
+
+class RunPort:
+    """The execution port of one run, over the journal."""
+
+    def __init__(self, run: Run, steps: list[StepRun], around: Surroundings) -> None:
+        self.run = run
+        self._steps = steps
+        self._around = around
+        self._position = 0
+        self._current: StepRun | None = None
+        self._unawaited: list[asyncio.Future[None]] = []
+
+    async def begins(self, key: str, action: str) -> dt.datetime:
+        """When the step starts, or started, if it is recorded. Raises FlowError `replay_mismatch`."""
+        if self._around.stopping():
+            raise Stopping
+        if self._position < len(self._steps):
+            step = self._steps[self._position]
+            if (step.key, step.action) != (key, action):
+                raise _mismatch(f"step {key!r} was to come, {step.key!r} is recorded")
+        else:
+            step = StepRun(seq=self._position, key=key, action=action, status=StepStatus.RUNNING, started_at=utc_now())
+            self._steps.append(step)
+        self._position += 1
+        self._current = step
+        return step.started_at
+
+    def recorded(self, key: str) -> Mapping[str, Any] | None:
+        """The outputs of a step that is over, or None."""
+        step = self._now_at(key)
+        if step.status not in _OVER:
+            return None
+        if step.outputs is None:
+            return EMPTY
+        action = self._around.catalog.action(step.action)
+        return action.restore(step.outputs) if action else step.outputs
+
+    def finish(self) -> None:
+        """After the last step. Raises FlowError `replay_mismatch` where more is recorded than the flow has."""
+        if self._position < len(self._steps):
+            raise _mismatch(f"the flow ended, {self._steps[self._position].key!r} is recorded")
+
+    async def skip(self, key: str, action: str, inputs: dict[str, Any], error: ConnectorError | None) -> None:
+        """Records that a step was skipped."""
+        self._end(self._now_at(key), StepStatus.SKIPPED, inputs, error)
+
+    async def fail(self, key: str, action: str, inputs: dict[str, Any], error: ConnectorError) -> None:
+        """Records that a step failed."""
+        self._end(self._now_at(key), StepStatus.FAILED, inputs, error)
+
+    def records(self) -> list[asyncio.Future[None]]:
+        """The rows that are queued and not known to be stored."""
+        records, self._unawaited = self._unawaited, []
+        return records
+
+    async def sleep_until(self, key: str, moment: dt.datetime) -> None:
+        """Lets the run sleep; it costs a row. Days are no longer than seconds."""
+        step = await self._wait_step(key)
+        if step.status in _OVER:
+            return
+        if utc_now() < moment:
+            step.status = StepStatus.WAITING
+            self._record(step)
+            raise Suspended(until=moment)
+        self._end(step, StepStatus.SUCCEEDED, {"until": moment.isoformat()}, None)
+
+    async def wait_signal(self, key: str, name: str) -> dict[str, Any]:
+        """Lets the run sleep until it gets the signal, at most as long as the engine's patience; returns its value."""
+        step = await self._wait_step(key)
+        if step.status in _OVER:
+            return step.outputs or {}
+        value = await self._around.journal.read(lambda connection: store.select_signal(connection, self.run.id, name))
+        if value is None:
+            deadline = step.started_at + dt.timedelta(seconds=self._around.timing.patience)
+            if utc_now() >= deadline:
+                problem = Permanent("no_signal", f"Nothing came for {name!r} in time")
+                self._end(step, StepStatus.FAILED, {}, problem)
+                raise problem
+            step.status = StepStatus.WAITING
+            self._record(step)
+            raise Suspended(until=deadline, waiting_for=f"signal:{name}")
+        step.outputs = value
+        self._end(step, StepStatus.SUCCEEDED, {}, None)
+        return value
+
+    async def step(self, compiled: CompiledStep, inputs: dict[str, Any]) -> Mapping[str, Any]:
+        """Does the step once and records it; returns its outputs.
+
+        Raises:
+            Permanent: it will not work. Recording that is the interpreter's choice.
+            Suspended: the run goes on later.
+        """
+        step, action = self._now_at(compiled.step.key), compiled.action
+        step.inputs = inputs
+        if self._around.is_broken(action.service):
+            self._wait(step, f"connection:{action.service}", _needs_connection(action.service))
+        try:
+            if action.effect == "create":
+                outputs = await self._create(step, action, inputs, compiled.step.in_doubt)
+            else:
+                extra = {"wanted": compiled.wanted} if action.takes_wanted else {}
+                outputs = await self._call(action, action.function, {**inputs, **extra})
+        except NeedsInvite as problem:
+            self._wait(step, f"invite:{problem.channel}", {**problem.as_json(), "code": "needs_invite"})
+        except Credentials as problem:
+            self._around.broke(problem)
+            self._wait(step, f"connection:{problem.service}", _needs_connection(problem.service, problem))
+        except (Transient, Uncertain) as problem:
+            self._again_later(step, problem)
+        if step.status is StepStatus.SKIPPED:
+            return EMPTY
+        step.outputs = dict(outputs)
+        if len(json.dumps(step.outputs, ensure_ascii=False).encode()) > OUTPUT_LIMIT:
+            step.outputs = None
+            raise Permanent("output_too_large", f"{action.id} answered more than 1 MB", hint="Ask for less.")
+        self.run.waiting_since = None
+        self._end(step, StepStatus.SUCCEEDED, inputs, None)
+        return action.restore(step.outputs)
+
+    async def _create(self, step: StepRun, action: Action, inputs: dict[str, Any], policy: str) -> Mapping[str, Any]:
+        """An effect that must not happen twice: recorded before, looked for where its answer was lost."""
+        sent = False
+        while True:
+            if step.begun_at is None and sent:
+                self._again_later(step, Uncertain("unavailable", f"{action.id} has no clear answer"))
+            if step.begun_at is None:
+                sent = True
+                step.begun_at = utc_now()
+                step.looked_at = None
+                step.status = StepStatus.RUNNING
+                await self._record_durably(step)
+                try:
+                    return await self._call(action, action.function, {**inputs, "once": self._once(step)})
+                except Uncertain as problem:
+                    step.error = problem.as_json()
+                except ConnectorError:
+                    step.begun_at = None  # refused: nothing happened
+                    raise
+            found = await self._look(step, action, inputs, policy)
+            if found is not None:
+                return found
+            step.begun_at = None
+
+    async def _look(
+        self, step: StepRun, action: Action, inputs: dict[str, Any], policy: str
+    ) -> Mapping[str, Any] | None:
+        """What the effect made, if the far side has it; None where it may be done (again)."""
+        assert step.begun_at is not None
+        try:
+            if action.find is None:
+                raise Permanent("cannot_look", f"{action.id} cannot be looked up")
+            found = await self._call(action, action.find, {**inputs, "once": self._once(step)})
+        except (Permanent, NeedsInvite) as problem:
+            return await self._decide(step, policy, problem)
+        if found:
+            return found
+        step.looked_at = utc_now()
+        age = (step.looked_at - step.begun_at).total_seconds()
+        later = next((seconds for seconds in self._around.timing.looks if seconds > age), None)
+        if later is None:
+            return None
+        step.status = StepStatus.WAITING
+        self._record(step)
+        raise Suspended(until=step.begun_at + dt.timedelta(seconds=later))
+
+    async def _decide(self, step: StepRun, policy: str, problem: ConnectorError) -> Mapping[str, Any] | None:
+        """Nobody can tell whether it happened: the step's policy decides, or a person."""
+        if policy == "ask":
+            assert step.begun_at is not None
+            name = f"decision:{step.seq}:{step.begun_at.timestamp():.6f}"
+            signal = await self._around.journal.read(
+                lambda connection: store.select_signal(connection, self.run.id, name)
+            )
+            if signal is None:
+                error = ConnectorError(
+                    "in_doubt",
+                    f"Nobody can tell whether step {step.key!r} was done: {problem.message}",
+                    hint="Look in Slack, then have it sent again, or skipped.",
+                ).as_json()
+                self._wait(step, f"signal:{name}", error)
+            else:
+                policy = "repeat" if signal.get("send") else "skip"
+        if policy == "repeat":
+            return None
+        self._end(step, StepStatus.SKIPPED, step.inputs, problem)
+        return EMPTY
+
+    async def _call(self, action: Action, function: Function, arguments: dict[str, Any]) -> Mapping[str, Any]:
+        """Calls a service; returns the outputs, empty where a look-up found nothing."""
+        result: BaseModel | None = await function(self._around.catalog.client(action.service), **arguments)
+        return EMPTY if result is None else result.model_dump(mode="json")
+
+    def _once(self, step: StepRun) -> Once:
+        assert step.begun_at is not None
+        name = f"{self.run.id}/{self.run.retries}/{step.seq}/{step.key}"
+        key = hashlib.blake2b(name.encode(), digest_size=16).hexdigest()
+        return Once(key=key, begun_at=step.begun_at.timestamp())
+
+    def _again_later(self, step: StepRun, problem: Transient | Uncertain) -> NoReturn:
+        timing = self._around.timing
+        wait = min(timing.retry_first * 2 ** min(step.attempts, 16), timing.retry_longest)
+        wait *= random.uniform(0.8, 1.2)  # noqa: S311 - spreads retries, keeps no secret
+        limited = isinstance(problem, Transient) and problem.limit
+        if isinstance(problem, Transient) and problem.retry_after is not None:
+            wait = problem.retry_after
+        self._wait(step, None, {**problem.as_json(), "code": "limit" if limited else "unavailable"}, wait)
+
+    def _wait(
+        self, step: StepRun, waiting_for: str | None, error: dict[str, str], seconds: float | None = None
+    ) -> NoReturn:
+        """Records that the step waits, and suspends the run. A run waits for one thing for so long only."""
+        now = utc_now()
+        since = self.run.waiting_since or now
+        deadline = since + dt.timedelta(seconds=self._around.timing.patience)
+        if now >= deadline:
+            raise Permanent(error["code"], f"Gave up after waiting too long: {error['message']}", hint=error["hint"])
+        self.run.waiting_since = since
+        step.status = StepStatus.WAITING
+        step.error = error
+        step.attempts += 1
+        self._record(step)
+        until = deadline if seconds is None else min(now + dt.timedelta(seconds=seconds), deadline)
+        raise Suspended(until=until, waiting_for=waiting_for, error=error)
+
+    async def _wait_step(self, key: str) -> StepRun:
+        await self.begins(key, "wait")
+        return self._now_at(key)
+
+    def _now_at(self, key: str) -> StepRun:
+        step = self._current
+        if step is None or step.key != key:
+            raise _mismatch(f"step {key!r} was not begun")
+        return step
+
+    def _end(self, step: StepRun, status: StepStatus, inputs: dict[str, Any], error: ConnectorError | None) -> None:
+        step.status = status
+        step.inputs = inputs
+        step.error = error.as_json() if error else None
+        step.attempts += 1
+        step.begun_at = None
+        step.finished_at = utc_now()
+        self._record(step)
+
+    def _record(self, step: StepRun) -> None:
+        """Queues the step's row. Rows are committed in order, so a later durable record covers this one."""
+        row = replace(step)
+        run_id = self.run.id
+        self._unawaited.append(self._around.journal.write(lambda connection: store.put_step(connection, run_id, row)))
+
+    async def _record_durably(self, step: StepRun) -> None:
+        self._record(step)
+        for record in self.records():
+            await record
+
+
+def _mismatch(detail: str) -> FlowError:
+    return FlowError(
+        "replay_mismatch",
+        f"The flow does not meet its own history: {detail}",
+        hint="Nothing was sent. Start the flow anew for this event.",
+    )
+
+
+def _needs_connection(service: str, problem: ConnectorError | None = None) -> dict[str, str]:
+    return {
+        "code": "needs_connection",
+        "message": problem.message if problem else f"The connection to {service.capitalize()} is broken",
+        "hint": (problem.hint if problem else "") or f"Mend the connection to {service.capitalize()}.",
+    }

@@ -1,0 +1,354 @@
+"""Starts runs, lets them wait as rows, wakes them, and takes them up again after a restart."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import logging
+import sqlite3
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import partial
+
+from zendesk_bridge.flows import store
+from zendesk_bridge.flows.catalog import Catalog
+from zendesk_bridge.flows.errors import ConnectorError, Credentials, NotFound, StorageError
+from zendesk_bridge.flows.interpreter import CompiledFlow, compile_flow, interpret
+from zendesk_bridge.flows.journal import Journal
+from zendesk_bridge.flows.model import Event, Run, RunStatus, StepRun, utc_now
+from zendesk_bridge.flows.port import RunPort, Stopping, Surroundings, Suspended, Timing
+
+log = logging.getLogger(__name__)
+
+#: Runs under way at once; the rest wait their turn as rows.
+AT_ONCE = 200
+#: Waiting runs taken up at once when their time has come.
+WAKE_AT_ONCE = 500
+#: The clock may jump: nobody sleeps longer than this without looking at it, in seconds.
+LONGEST_SLEEP = 30.0
+
+#: How long to leave a database alone that did not take a write, in seconds.
+STORAGE_PAUSE = 5.0
+
+Identify = Callable[[sqlite3.Connection], tuple[str, str]]
+
+
+@dataclass(kw_only=True)
+class _Loaded:
+    """What it takes to go on with a run."""
+
+    run: Run
+    event: Event
+    steps: list[StepRun]
+
+
+class Runner:
+    """Executes runs: the coroutine lives while there is something to do, the row stays."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        catalog: Catalog,
+        *,
+        timing: Timing | None = None,
+        is_broken: Callable[[str], bool] = lambda service: False,
+        broke: Callable[[Credentials], None] = lambda problem: None,
+        ended: Callable[[Run], None] = lambda run: None,
+    ) -> None:
+        self._journal = journal
+        self._catalog = catalog
+        self._ended = ended
+        self._around = Surroundings(
+            journal=journal,
+            catalog=catalog,
+            timing=timing or Timing(),
+            is_broken=is_broken,
+            broke=broke,
+            stopping=lambda: self._stopping,
+        )
+        self._compiled: dict[tuple[str, int], CompiledFlow] = {}
+        self._ready: deque[tuple[str, _Loaded | None]] = deque()
+        self._known: set[str] = set()
+        self._active: dict[str, asyncio.Task[None]] = {}
+        self._cancelled: set[str] = set()
+        self._again: set[str] = set()
+        self._woken: dict[str, dt.datetime] = {}
+        self._asleep: set[str] = set()
+        self._poke = asyncio.Event()
+        self._quiet = asyncio.Event()
+        self._quiet.set()
+        self._stopping = False
+        self._waker: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Takes up what an earlier process left. Raises StorageError."""
+        await self._journal.write(store.wake_uninvited)
+        for run_id in await self._journal.read(store.open_run_ids):
+            self._enqueue(run_id, None)
+        self._waker = asyncio.create_task(self._wake_sleepers(), name="wake-sleepers")
+
+    async def stop(self, grace: float = 10.0) -> None:
+        """Starts nothing more, lets calls under way finish, leaves the rest for the next start."""
+        self._stopping = True
+        if self._waker is not None:
+            self._waker.cancel()
+        tasks = list(self._active.values())
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=grace)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    async def accept(self, event: Event, flows: Iterable[CompiledFlow], identify: Identify | None = None) -> list[Run]:
+        """Stores an event and its runs in one commit, then starts them.
+
+        Args:
+            identify: finds the event's own id and the service's id inside the same transaction; an event that
+                two sources report is one event.
+
+        Returns:
+            The runs that are new; none where the event was seen before.
+
+        Raises:
+            StorageError: nothing was stored.
+        """
+        wanted = list(flows)
+        for flow in wanted:
+            self._compiled[flow.flow.key, flow.version] = flow
+
+        def work(connection: sqlite3.Connection) -> list[_Loaded]:
+            event_id, service_id = identify(connection) if identify else (event.id, event.id)
+            own = replace(event, id=event_id)
+            store.insert_event(connection, own, service_id)
+            new = []
+            for flow in wanted:
+                run = Run(
+                    id=store.run_id(event_id, flow.flow.key),
+                    flow=flow.flow.key,
+                    version=flow.version,
+                    event_id=event_id,
+                    status=RunStatus.QUEUED,
+                    accepted_at=utc_now(),
+                )
+                if store.insert_run(connection, run):
+                    new.append(_Loaded(run=run, event=own, steps=[]))
+            return new
+
+        loaded = await self._journal.write(work)
+        for each in loaded:
+            self._enqueue(each.run.id, each)
+        return [each.run for each in loaded]
+
+    async def wake(self, *names: str) -> None:
+        """Lets the runs that wait for one of these go on: `invite:C…`, `connection:slack`."""
+        for name in names:
+            self._remember_woken(name)
+        await self._journal.write(lambda connection: store.wake_waiting_for(connection, names))
+        self._poke.set()
+
+    async def signal(self, run_id: str, name: str, value: dict[str, object]) -> None:
+        """Gives a run a signal it waits for, or will wait for."""
+        self._remember_woken(f"signal:{name}")
+        await self._journal.write(lambda connection: store.put_signal(connection, run_id, name, value))
+        self._poke.set()
+
+    async def cancel(self, run_id: str) -> Run:
+        """Ends a run. Raises NotFound, ConnectorError `ended`."""
+        if run_id in self._known:
+            self._cancelled.add(run_id)
+        if run_id in self._active:
+            self._active[run_id].cancel()
+            await asyncio.wait([self._active[run_id]])
+
+        def work(connection: sqlite3.Connection) -> Run:
+            run = _existing(connection, run_id)
+            if run.status is RunStatus.CANCELLED:
+                return run
+            if run.status.ended:
+                raise ConnectorError("ended", f"The run has {run.status} already")
+            run.status, run.finished_at, run.wake_at, run.waiting_for = RunStatus.CANCELLED, utc_now(), None, None
+            store.update_run(connection, run)
+            return run
+
+        run = await self._journal.write(work)
+        self._ended(run)
+        return run
+
+    async def retry_from(self, run_id: str, key: str | None = None) -> Run:
+        """Does a run's steps again from one on (by default from the one that failed).
+
+        Raises:
+            NotFound: there is no such run or step.
+            ConnectorError: `running`: the run has not ended.
+        """
+
+        def work(connection: sqlite3.Connection) -> Run:
+            run = _existing(connection, run_id)
+            if not run.status.ended:
+                raise ConnectorError("running", f"The run is {run.status}", hint="Cancel it first, or wait.")
+            steps = store.select_steps(connection, run_id)
+            again = [step.seq for step in steps if key is None or step.key == key]
+            if key and not again:
+                raise NotFound("no_step", f"The run has no step {key!r}")
+            if again:
+                store.delete_steps_from(connection, run_id, again[-1])
+            run.status, run.finished_at, run.error, run.note = RunStatus.QUEUED, None, None, None
+            run.waiting_since = None
+            run.retries += 1
+            store.update_run(connection, run)
+            return run
+
+        run = await self._journal.write(work)
+        self._enqueue(run_id, None)
+        return run
+
+    async def idle(self) -> None:
+        """Waits until no run is under way or ready; runs may still wait for a time or a signal."""
+        await self._quiet.wait()
+
+    def _enqueue(self, run_id: str, loaded: _Loaded | None) -> None:
+        if run_id not in self._known:
+            self._known.add(run_id)
+            self._quiet.clear()
+            self._ready.append((run_id, loaded))
+            self._pump()
+
+    def _pump(self) -> None:
+        while self._ready and len(self._active) < AT_ONCE and not self._stopping:
+            run_id, loaded = self._ready.popleft()
+            task = asyncio.create_task(self._execute(run_id, loaded), name=f"run {run_id}")
+            self._active[run_id] = task
+            task.add_done_callback(partial(self._departed, run_id))
+
+    def _departed(self, run_id: str, _: asyncio.Task[None]) -> None:
+        self._active.pop(run_id, None)
+        self._known.discard(run_id)
+        self._cancelled.discard(run_id)
+        if run_id in self._again:
+            self._again.discard(run_id)
+            self._enqueue(run_id, None)
+        self._pump()
+        if run_id in self._asleep:
+            self._asleep.discard(run_id)
+            self._poke.set()
+        if not self._known:
+            self._quiet.set()
+
+    def _remember_woken(self, name: str) -> None:
+        """A run may be about to wait for what happens just now: it must not miss it."""
+        now = utc_now()
+        self._woken = {each: at for each, at in self._woken.items() if now - at < dt.timedelta(minutes=1)}
+        self._woken[name] = now
+
+    async def _execute(self, run_id: str, loaded: _Loaded | None) -> None:
+        try:
+            if loaded is None:
+                loaded = await self._journal.read(lambda connection: _load(connection, run_id))
+            if loaded is None or loaded.run.status.ended or run_id in self._cancelled:
+                return
+            await self._advance(loaded)
+        except Stopping:
+            return
+        except StorageError as problem:
+            # The rows say where the run is; what only the memory says does not count.
+            log.warning("run %s stops until the database works again: %s", run_id, problem.message)
+            self._again.add(run_id)
+            await asyncio.sleep(STORAGE_PAUSE)
+            return
+        run = loaded.run
+        log.info("run %s %s%s", run.id, run.status, f": {run.error['code']}" if run.error else "")
+        if run.status.ended:
+            self._ended(run)
+        else:
+            self._asleep.add(run_id)
+
+    async def _advance(self, loaded: _Loaded) -> None:
+        """Takes a run as far as it goes, and stores where it is then. Raises Stopping, StorageError."""
+        run, began = loaded.run, utc_now()
+        run.status, run.started_at = RunStatus.RUNNING, run.started_at or began
+        run.wake_at = run.waiting_for = run.error = None
+        port = RunPort(run, loaded.steps, self._around)
+        self._store(run)
+        try:
+            flow = await self._flow(run)
+            run.note = await interpret(flow, loaded.event.data, port)
+            port.finish()
+            run.status = RunStatus.SUCCEEDED
+        except Suspended as pause:
+            run.status, run.wake_at = RunStatus.WAITING, pause.until
+            run.waiting_for, run.error = pause.waiting_for, pause.error
+            if pause.waiting_for and self._woken.get(pause.waiting_for, began) > began:
+                run.wake_at = utc_now()
+        except (StorageError, Stopping):
+            raise
+        except ConnectorError as problem:
+            run.status, run.error = RunStatus.FAILED, problem.as_json()
+        except Exception as problem:
+            log.exception("run %s met a defect of this software", run.id)
+            run.status, run.error = RunStatus.FAILED, _defect(problem)
+        if run.status.ended:
+            run.finished_at, run.waiting_since = utc_now(), None
+        for record in [*port.records(), self._store(run)]:
+            await record
+
+    def _store(self, run: Run) -> asyncio.Future[None]:
+        row = replace(run)
+        return self._journal.write(lambda connection: store.update_run(connection, row))
+
+    async def _flow(self, run: Run) -> CompiledFlow:
+        known = self._compiled.get((run.flow, run.version))
+        if known is None:
+            definition = await self._journal.read(
+                lambda connection: store.select_definition(connection, run.flow, run.version)
+            )
+            if definition is None:
+                raise NotFound("no_flow", f"Version {run.version} of flow {run.flow!r} is not in the database")
+            known = compile_flow(definition, run.version, self._catalog)
+            self._compiled[run.flow, run.version] = known
+        return known
+
+    async def _wake_sleepers(self) -> None:
+        while True:
+            self._poke.clear()
+            try:
+                now = utc_now()
+                due, wake = await self._journal.read(_sleepers)
+            except StorageError as problem:
+                log.warning("sleeping runs cannot be read: %s", problem.message)
+                due, wake = [], now + dt.timedelta(seconds=STORAGE_PAUSE)
+            for run_id in due:
+                self._enqueue(run_id, None)
+            sleep = LONGEST_SLEEP if wake is None else (wake - utc_now()).total_seconds()
+            try:
+                async with asyncio.timeout(min(max(sleep, 0.01), LONGEST_SLEEP)):
+                    await self._poke.wait()
+            except TimeoutError:
+                continue
+
+
+def _sleepers(connection: sqlite3.Connection) -> tuple[list[str], dt.datetime | None]:
+    return store.due_run_ids(connection, utc_now(), WAKE_AT_ONCE), store.next_wake(connection)
+
+
+def _load(connection: sqlite3.Connection, run_id: str) -> _Loaded | None:
+    run = store.select_run(connection, run_id)
+    event = store.select_event(connection, run.event_id) if run else None
+    if run is None or event is None:
+        return None
+    return _Loaded(run=run, event=event, steps=store.select_steps(connection, run_id))
+
+
+def _existing(connection: sqlite3.Connection, run_id: str) -> Run:
+    run = store.select_run(connection, run_id)
+    if run is None:
+        raise NotFound("no_run", f"There is no run {run_id!r}")
+    return run
+
+
+def _defect(problem: Exception) -> dict[str, str]:
+    return {
+        "code": "internal",
+        "message": f"A defect of this software: {type(problem).__name__}",
+        "hint": "The log has the details. Please report it.",
+    }

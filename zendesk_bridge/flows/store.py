@@ -1,0 +1,286 @@
+"""Events, runs and steps as rows: what the journal writes for each, and how rows become records again."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from zendesk_bridge.flows.model import (
+    Event,
+    Flow,
+    Run,
+    RunStatus,
+    StepRun,
+    StepStatus,
+    StoredFlow,
+    parse_time,
+    rfc3339,
+    utc_now,
+)
+
+
+def to_json(value: Any) -> str | None:
+    """A value as compact JSON, null as no value."""
+    return None if value is None else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _time(moment: dt.datetime | None) -> str | None:
+    return None if moment is None else rfc3339(moment)
+
+
+def _moment(text: str | None) -> dt.datetime | None:
+    return None if text is None else parse_time(text)
+
+
+def _object(text: str | None) -> Any:
+    return None if text is None else json.loads(text)
+
+
+# Events
+
+
+def insert_event(connection: sqlite3.Connection, event: Event, service_id: str) -> bool:
+    """Stores an event; False where it is there already."""
+    cursor = connection.execute(
+        "insert or ignore into events(id, service_id, type, source, subject, occurred_at, received_at, data)"
+        " values (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            event.id,
+            service_id,
+            event.type,
+            event.source,
+            event.subject,
+            rfc3339(event.occurred_at),
+            rfc3339(utc_now()),
+            to_json(event.data),
+        ),
+    )
+    return cursor.rowcount > 0
+
+
+def select_event(connection: sqlite3.Connection, event_id: str) -> Event | None:
+    """The event of that id."""
+    row = connection.execute("select * from events where id = ?", (event_id,)).fetchone()
+    if row is None:
+        return None
+    return Event(
+        id=row["id"],
+        type=row["type"],
+        source=row["source"],
+        subject=row["subject"],
+        occurred_at=parse_time(row["occurred_at"]),
+        data=json.loads(row["data"]),
+    )
+
+
+# Runs
+
+
+def run_id(event_id: str, flow: str) -> str:
+    """One event starts a flow once: the run's id is made of both."""
+    return f"{event_id}:{flow}"
+
+
+def insert_run(connection: sqlite3.Connection, run: Run) -> bool:
+    """Stores a new run; False where the event started this flow before."""
+    cursor = connection.execute(
+        "insert or ignore into runs(id, flow, version, event_id, status, accepted_at, retries)"
+        " values (?, ?, ?, ?, ?, ?, 0)",
+        (run.id, run.flow, run.version, run.event_id, run.status, rfc3339(run.accepted_at)),
+    )
+    return cursor.rowcount > 0
+
+
+def update_run(connection: sqlite3.Connection, run: Run) -> None:
+    """Stores a run's state."""
+    connection.execute(
+        "update runs set status = ?, started_at = ?, finished_at = ?, wake_at = ?, waiting_for = ?,"
+        " waiting_since = ?, retries = ?, error = ?, note = ? where id = ?",
+        (
+            run.status,
+            _time(run.started_at),
+            _time(run.finished_at),
+            _time(run.wake_at),
+            run.waiting_for,
+            _time(run.waiting_since),
+            run.retries,
+            to_json(run.error),
+            run.note,
+            run.id,
+        ),
+    )
+
+
+def select_run(connection: sqlite3.Connection, run_id: str) -> Run | None:
+    """The run of that id."""
+    row = connection.execute("select * from runs where id = ?", (run_id,)).fetchone()
+    return None if row is None else _run(row)
+
+
+def _run(row: sqlite3.Row) -> Run:
+    return Run(
+        id=row["id"],
+        flow=row["flow"],
+        version=row["version"],
+        event_id=row["event_id"],
+        status=RunStatus(row["status"]),
+        accepted_at=parse_time(row["accepted_at"]),
+        started_at=_moment(row["started_at"]),
+        finished_at=_moment(row["finished_at"]),
+        wake_at=_moment(row["wake_at"]),
+        waiting_for=row["waiting_for"],
+        waiting_since=_moment(row["waiting_since"]),
+        retries=row["retries"],
+        error=_object(row["error"]),
+        note=row["note"],
+    )
+
+
+def open_run_ids(connection: sqlite3.Connection) -> list[str]:
+    """Runs that were queued or under way, oldest first."""
+    rows = connection.execute("select id from runs where status in ('queued', 'running') order by number")
+    return [row[0] for row in rows]
+
+
+def due_run_ids(connection: sqlite3.Connection, now: dt.datetime, most: int) -> list[str]:
+    """Waiting runs whose time has come, the longest waiting first."""
+    rows = connection.execute(
+        "select id from runs where status = 'waiting' and wake_at <= ? order by wake_at limit ?", (rfc3339(now), most)
+    )
+    return [row[0] for row in rows]
+
+
+def next_wake(connection: sqlite3.Connection) -> dt.datetime | None:
+    """When the next waiting run wakes."""
+    row = connection.execute("select min(wake_at) from runs where status = 'waiting'").fetchone()
+    return _moment(row[0])
+
+
+def wake_waiting_for(connection: sqlite3.Connection, names: Iterable[str]) -> int:
+    """Lets the runs that wait for one of these go on now; returns how many."""
+    count = 0
+    for name in names:
+        count += connection.execute(
+            "update runs set wake_at = ? where status = 'waiting' and waiting_for = ?", (rfc3339(utc_now()), name)
+        ).rowcount
+    return count
+
+
+def wake_uninvited(connection: sqlite3.Connection) -> None:
+    """Lets every run that waits for an invitation try again: it may have come while nobody listened."""
+    connection.execute(
+        "update runs set wake_at = ? where status = 'waiting' and waiting_for like 'invite:%'", (rfc3339(utc_now()),)
+    )
+
+
+# Steps
+
+
+def put_step(connection: sqlite3.Connection, run_id: str, step: StepRun) -> None:
+    """Stores a step's state."""
+    connection.execute(
+        "insert into steps(run_id, seq, key, action, status, inputs, outputs, error, attempts,"
+        " started_at, begun_at, looked_at, finished_at) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " on conflict(run_id, seq) do update set status = excluded.status, inputs = excluded.inputs,"
+        " outputs = excluded.outputs, error = excluded.error, attempts = excluded.attempts,"
+        " begun_at = excluded.begun_at, looked_at = excluded.looked_at, finished_at = excluded.finished_at",
+        (
+            run_id,
+            step.seq,
+            step.key,
+            step.action,
+            step.status,
+            to_json(step.inputs),
+            to_json(step.outputs),
+            to_json(step.error),
+            step.attempts,
+            rfc3339(step.started_at),
+            _time(step.begun_at),
+            _time(step.looked_at),
+            _time(step.finished_at),
+        ),
+    )
+
+
+def select_steps(connection: sqlite3.Connection, run_id: str) -> list[StepRun]:
+    """The steps of a run, in the order they ran."""
+    return [
+        StepRun(
+            seq=row["seq"],
+            key=row["key"],
+            action=row["action"],
+            status=StepStatus(row["status"]),
+            inputs=_object(row["inputs"]) or {},
+            outputs=_object(row["outputs"]),
+            error=_object(row["error"]),
+            attempts=row["attempts"],
+            started_at=parse_time(row["started_at"]),
+            begun_at=_moment(row["begun_at"]),
+            looked_at=_moment(row["looked_at"]),
+            finished_at=_moment(row["finished_at"]),
+        )
+        for row in connection.execute("select * from steps where run_id = ? order by seq", (run_id,))
+    ]
+
+
+def delete_steps_from(connection: sqlite3.Connection, run_id: str, seq: int) -> None:
+    """Forgets the steps of a run from one on, so that they are done again."""
+    connection.execute("delete from steps where run_id = ? and seq >= ?", (run_id, seq))
+
+
+# Signals
+
+
+def put_signal(connection: sqlite3.Connection, run_id: str, name: str, value: Mapping[str, Any]) -> None:
+    """Stores a signal for a run; the first of a name counts."""
+    connection.execute(
+        "insert or ignore into signals(run_id, name, value, at) values (?, ?, ?, ?)",
+        (run_id, name, to_json(dict(value)), rfc3339(utc_now())),
+    )
+    connection.execute(
+        "update runs set wake_at = ? where id = ? and status = 'waiting' and waiting_for = ?",
+        (rfc3339(utc_now()), run_id, f"signal:{name}"),
+    )
+
+
+def select_signal(connection: sqlite3.Connection, run_id: str, name: str) -> dict[str, Any] | None:
+    """The value of a signal a run has got."""
+    row = connection.execute("select value from signals where run_id = ? and name = ?", (run_id, name)).fetchone()
+    return None if row is None else _object(row[0])
+
+
+# Flows
+
+
+def select_flows(connection: sqlite3.Connection) -> list[StoredFlow]:
+    """Every flow there is, with its newest good version."""
+    rows = connection.execute(
+        "select flows.*, flow_versions.definition from flows join flow_versions"
+        " on flow_versions.flow = flows.key and flow_versions.version = flows.version order by flows.key"
+    )
+    return [
+        StoredFlow(
+            key=row["key"],
+            name=row["name"],
+            version=row["version"],
+            active=bool(row["active"]),
+            owner=row["owner"],
+            source=row["source"],
+            file_decides=bool(row["file_decides"]),
+            activated_at=_moment(row["activated_at"]),
+            definition=Flow.model_validate_json(row["definition"]),
+            problem=row["problem"],
+        )
+        for row in rows
+    ]
+
+
+def select_definition(connection: sqlite3.Connection, flow: str, version: int) -> Flow | None:
+    """A flow as it was in a version."""
+    row = connection.execute(
+        "select definition from flow_versions where flow = ? and version = ?", (flow, version)
+    ).fetchone()
+    return None if row is None else Flow.model_validate_json(row[0])

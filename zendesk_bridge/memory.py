@@ -1,0 +1,61 @@
+"""What is worth remembering between calls, such as who has which e-mail address. It may be forgotten at any time."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import sqlite3
+
+from zendesk_bridge.flows.errors import StorageError
+from zendesk_bridge.flows.journal import Journal
+from zendesk_bridge.flows.model import parse_time, rfc3339, utc_now
+
+log = logging.getLogger(__name__)
+
+
+class Memory:
+    """Remembered facts: kept in the database, and read from there once."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._known: dict[tuple[str, str], tuple[str, dt.datetime]] = {}
+
+    async def recall(self, kind: str, key: str, max_age: float | None = None) -> str | None:
+        """What is remembered under a key, unless it is older than `max_age` seconds."""
+        known = self._known.get((kind, key))
+        if known is None:
+            try:
+                known = await self._journal.read(lambda connection: _select(connection, kind, key))
+            except StorageError as problem:
+                log.warning("nothing can be remembered: %s", problem.message)
+            if known is None:
+                return None
+            self._known[kind, key] = known
+        value, at = known
+        return None if max_age is not None and (utc_now() - at).total_seconds() > max_age else value
+
+    async def remember(self, kind: str, key: str, value: str) -> None:
+        """Remembers a value. It is in the database a moment later."""
+        now = utc_now()
+        self._known[kind, key] = (value, now)
+        self._journal.write(lambda connection: _insert(connection, kind, key, value, now))
+
+    async def forget(self, kind: str, key: str) -> None:
+        """Forgets a value that turned out to be wrong."""
+        self._known.pop((kind, key), None)
+        self._journal.write(lambda connection: _delete(connection, kind, key))
+
+
+def _select(connection: sqlite3.Connection, kind: str, key: str) -> tuple[str, dt.datetime] | None:
+    row = connection.execute("select value, at from remembered where kind = ? and key = ?", (kind, key)).fetchone()
+    return None if row is None else (row["value"], parse_time(row["at"]))
+
+
+def _insert(connection: sqlite3.Connection, kind: str, key: str, value: str, at: dt.datetime) -> None:
+    connection.execute(
+        "insert or replace into remembered(kind, key, value, at) values (?, ?, ?, ?)", (kind, key, value, rfc3339(at))
+    )
+
+
+def _delete(connection: sqlite3.Connection, kind: str, key: str) -> None:
+    connection.execute("delete from remembered where kind = ? and key = ?", (kind, key))

@@ -1,0 +1,189 @@
+"""Tickets, users and organizations: what Zendesk answers, and what flows see of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from zendesk_bridge.flows.errors import Uncertain
+
+
+def id_text(value: Any) -> Any:
+    """Zendesk's ids as flows have them: text. 0, "0", "" and null all mean none."""
+    if value is None or isinstance(value, bool):
+        return None
+    text = str(value).strip()
+    return None if text in ("", "0") else text
+
+
+def _ids(value: Any) -> Any:
+    return [] if value is None else [text for each in value if (text := id_text(each))]
+
+
+def _list(value: Any) -> Any:
+    # Some payloads have tags as one text with blanks between.
+    return value.split() if isinstance(value, str) else value or []
+
+
+def _object(value: Any) -> Any:
+    return value or {}
+
+
+def _lower(value: Any) -> Any:
+    return value.lower() or None if isinstance(value, str) else value
+
+
+R = TypeVar("R", bound="Record")
+
+Id = Annotated[str | None, BeforeValidator(id_text)]
+Ids = Annotated[list[str], BeforeValidator(_ids)]
+Tags = Annotated[list[str], BeforeValidator(_list)]
+Fields = Annotated[dict[str, Any], BeforeValidator(_object)]
+Word = Annotated[str | None, BeforeValidator(_lower)]
+
+
+class Record(BaseModel):
+    """Outputs of a look-up. A field that Zendesk has no value for is null."""
+
+    model_config = ConfigDict(extra="ignore", coerce_numbers_to_str=True)
+
+
+class Ticket(Record):
+    """A ticket, as `look_up_ticket` gives it."""
+
+    ticket_id: str = Field(description="The ticket's number.")
+    subject: str | None = Field(None, description="The subject.")
+    description: str | None = Field(None, description="The first comment, as plain text.")
+    status: Word = Field(None, description="new, open, pending, hold, solved or closed.")
+    priority: Word = Field(None, description="low, normal, high or urgent.")
+    type: Word = Field(None, description="problem, incident, question or task.")
+    tags: Tags = Field(default_factory=list, description="The tags.")
+    assignee_id: Id = Field(None, description="The agent it is assigned to.")
+    requester_id: Id = Field(None, description="Who asked.")
+    submitter_id: Id = Field(None, description="Who submitted it.")
+    organization_id: Id = Field(None, description="The ticket's organization.")
+    group_id: Id = Field(None, description="The group it is assigned to.")
+    brand_id: Id = Field(None, description="The brand.")
+    ticket_form_id: Id = Field(None, description="The form.")
+    custom_status_id: Id = Field(None, description="The custom status.")
+    problem_id: Id = Field(None, description="The problem this incident is linked to.")
+    external_id: str | None = Field(None, description="The id in another system.")
+    recipient: str | None = Field(None, description="The address the first message was sent to.")
+    via_channel: str | None = Field(None, description="How it came: email, web, api, …")
+    is_public: bool | None = Field(None, description="Whether it has a public comment.")
+    has_incidents: bool | None = Field(None, description="Whether incidents are linked to this problem.")
+    collaborator_ids: Ids = Field(default_factory=list, description="People in copy.")
+    follower_ids: Ids = Field(default_factory=list, description="Agents who follow it.")
+    email_cc_ids: Ids = Field(default_factory=list, description="People in copy by e-mail.")
+    due_at: str | None = Field(None, description="When a task is due.")
+    created_at: str | None = Field(None, description="When it was created.")
+    updated_at: str | None = Field(None, description="When it was last changed.")
+    latest_agent_update: str | None = Field(None, description="When an assigned agent last updated it.")
+    satisfaction_score: str | None = Field(None, description="good, bad, offered or unoffered.")
+    custom_fields: Fields = Field(default_factory=dict, description="Custom fields by id: `custom_fields['360001']`.")
+    url: str = Field(description="The page agents work in.")
+
+
+class User(Record):
+    """A person, as `look_up_user` gives them."""
+
+    id: str = Field(description="The user's id.")
+    name: str | None = Field(None, description="The full name.")
+    email: str | None = Field(None, description="The primary e-mail address.")
+    alias: str | None = Field(None, description="The name customers see.")
+    locale: str | None = Field(None, description="The language, such as en-US.")
+    time_zone: str | None = Field(None, description="The time zone by Zendesk's name, such as Copenhagen.")
+    iana_time_zone: str | None = Field(None, description="The time zone, such as Europe/Copenhagen.")
+    notes: str | None = Field(None, description="What agents noted about the person.")
+    details: str | None = Field(None, description="Details about the person.")
+    phone: str | None = Field(None, description="The phone number.")
+    role: Word = Field(None, description="end-user, agent or admin.")
+    organization_id: Id = Field(None, description="The person's organization.")
+    default_group_id: Id = Field(None, description="An agent's default group.")
+    external_id: str | None = Field(None, description="The id in another system.")
+    tags: Tags = Field(default_factory=list, description="The tags.")
+    active: bool | None = Field(None, description="False where the person was deleted.")
+    suspended: bool | None = Field(None, description="Whether the person is suspended.")
+    verified: bool | None = Field(None, description="Whether an address is verified.")
+    created_at: str | None = Field(None, description="When the person was created.")
+    updated_at: str | None = Field(None, description="When the person was last changed.")
+    last_login_at: str | None = Field(None, description="When the person last signed in.")
+    user_fields: Fields = Field(default_factory=dict, description="Custom fields by key.")
+    url: str = Field(description="The page agents see.")
+
+
+class Organization(Record):
+    """An organization, as `look_up_organization` gives it."""
+
+    id: str = Field(description="The organization's id.")
+    name: str | None = Field(None, description="The name.")
+    domains: Tags = Field(default_factory=list, description="The e-mail domains.")
+    details: str | None = Field(None, description="Details.")
+    notes: str | None = Field(None, description="What agents noted.")
+    group_id: Id = Field(None, description="The group its tickets go to.")
+    external_id: str | None = Field(None, description="The id in another system.")
+    shared_tickets: bool | None = Field(None, description="Whether its people see each other's tickets.")
+    shared_comments: bool | None = Field(None, description="Whether its people comment on each other's tickets.")
+    tags: Tags = Field(default_factory=list, description="The tags.")
+    created_at: str | None = Field(None, description="When it was created.")
+    updated_at: str | None = Field(None, description="When it was last changed.")
+    organization_fields: Fields = Field(default_factory=dict, description="Custom fields by key.")
+    url: str = Field(description="The page agents see.")
+
+
+def ticket_from(answer: Mapping[str, Any], metrics: Mapping[str, Any] | None, base: str) -> Ticket:
+    """A ticket of the REST API as flows see it. Raises Uncertain where the answer is no ticket."""
+    channel = answer.get("via")
+    score = answer.get("satisfaction_rating")
+    return _validated(
+        Ticket,
+        {
+            **answer,
+            "ticket_id": answer.get("id"),
+            "via_channel": channel.get("channel") if isinstance(channel, Mapping) else None,
+            "satisfaction_score": score.get("score") if isinstance(score, Mapping) else None,
+            "custom_fields": _by_id(answer.get("custom_fields")),
+            "latest_agent_update": metrics.get("assignee_updated_at") if metrics else None,
+            "url": f"{base}/agent/tickets/{answer.get('id')}",
+        },
+    )
+
+
+def metrics_of(answer: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The metric set in an answer to a ticket look-up: beside the ticket, or inside it."""
+    ticket = answer.get("ticket")
+    if isinstance(ticket, Mapping) and isinstance(ticket.get("metric_set"), Mapping):
+        return dict(ticket["metric_set"])
+    sets = answer.get("metric_sets")
+    wanted = ticket.get("id") if isinstance(ticket, Mapping) else None
+    for each in sets if isinstance(sets, list) else ():
+        if isinstance(each, Mapping) and each.get("ticket_id") == wanted:
+            return dict(each)
+    return None
+
+
+def user_from(answer: Mapping[str, Any], base: str) -> User:
+    """A user of the REST API as flows see them. Raises Uncertain where the answer is no user."""
+    return _validated(User, {**answer, "url": f"{base}/agent/users/{answer.get('id')}"})
+
+
+def organization_from(answer: Mapping[str, Any], base: str) -> Organization:
+    """An organization of the REST API as flows see it. Raises Uncertain where the answer is none."""
+    page = f"{base}/agent/organizations/{answer.get('id')}"
+    return _validated(Organization, {**answer, "domains": answer.get("domain_names"), "url": page})
+
+
+def _by_id(fields: Any) -> dict[str, Any]:
+    known: Iterable[Any] = fields if isinstance(fields, list) else ()
+    return {str(each["id"]): each.get("value") for each in known if isinstance(each, Mapping) and "id" in each}
+
+
+def _validated(model: type[R], values: Mapping[str, Any]) -> R:
+    try:
+        return model.model_validate(values)
+    except ValidationError as problem:
+        first = problem.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise Uncertain("unexpected_answer", f"Zendesk's {model.__name__.lower()} has an odd {place}") from problem
