@@ -8,7 +8,17 @@ from pydantic import AfterValidator, BaseModel, Field
 
 from bolt_app.client import SlackClient
 from bolt_app.records import Message, Posted
-from bolt_app.text import Markup, OptionalSlackTs, SlackMarkup, SlackText, SlackTs, is_channel_id, permalink, plain
+from bolt_app.text import (
+    Markup,
+    OptionalSlackTs,
+    SlackMarkup,
+    SlackText,
+    SlackTs,
+    is_channel_id,
+    is_person_id,
+    permalink,
+    plain,
+)
 from zendesk_bridge.flows.catalog import Function, Once, action
 from zendesk_bridge.flows.errors import Permanent
 
@@ -27,13 +37,19 @@ def _optional_channel(value: str | None) -> str | None:
 def _email(value: str) -> str:
     email = value.strip()
     name, at, domain = email.rpartition("@")
-    if not (name and at and domain) or any(character.isspace() for character in email):
+    if not (name and at and domain) or not email.isprintable() or " " in email:
         raise ValueError(f"{email[:80]!r} is not an e-mail address")
     return email
 
 
 def _optional_email(value: str | None) -> str | None:
     return None if value is None else _email(value)
+
+
+def _optional_person(value: str | None) -> str | None:
+    if value is not None and not is_person_id(value.strip()):
+        raise ValueError(f"{value[:40]!r} is not a person's Slack id such as U024BE7LH")
+    return value and value.strip()
 
 
 Channel = Annotated[
@@ -182,9 +198,7 @@ async def _find_reply(
     if email is not None:
         found = await slack.find_posted_to_person(email, once, thread_ts=thread_ts)
     else:
-        where = _by_id(channel or "")
-        parent = await slack.thread_parent(where, thread_ts) if thread_ts else None
-        found = await slack.find_posted(where, once, thread_ts=parent)
+        found = await slack.find_posted(_by_id(channel or ""), once, thread_ts=thread_ts)
     return _reply(found) if found else None
 
 
@@ -210,9 +224,8 @@ async def reply_in_thread(
     _one_of(channel=channel, email=email)
     if email is not None:
         return _reply(await slack.post_to_person(email, message, thread_ts=thread_ts, once=once))
-    where = channel or ""
-    parent = await slack.thread_parent(_by_id(where), thread_ts) if thread_ts else None
-    return _reply(await slack.post(where, message, thread_ts=parent, once=once))
+    where = _by_id(channel or "") if thread_ts else channel or ""
+    return _reply(await slack.post(where, message, thread_ts=thread_ts, once=once))
 
 
 @action("read")
@@ -304,7 +317,7 @@ async def find_user(
     `users_not_found`. https://docs.slack.dev/reference/methods/users.info
     """
     _one_of(user_id=user_id, email=email)
-    person = await (slack.user_by_email(email) if email is not None else slack.user((user_id or "").strip()))
+    person = await (slack.user_by_email(email) if email is not None else slack.user(user_id or ""))
     return FoundUser(
         display_name=person.display_name,
         email=person.email,

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
-import weakref
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import replace
-from typing import Any, Literal, Protocol, TypeVar
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
+from typing import Any, Literal, Protocol
 
 import aiohttp
 from slack_sdk.errors import SlackApiError
@@ -31,6 +27,8 @@ from bolt_app.records import (
     posted_from,
     with_ts,
 )
+from bolt_app.session import Redirected, Sent, open_session, proxy_for
+from bolt_app.single_flight import SingleFlight
 from bolt_app.slack_errors import ADDRESS_HINT, translate, translate_answer
 from bolt_app.text import fit
 from zendesk_bridge.flows.catalog import Once
@@ -48,8 +46,6 @@ PARENTS = 10_000
 #: What a direct message to somebody is refused with whose id or channel is not (any more) what was remembered.
 OUTDATED = ("channel_not_found", "user_not_found", "user_disabled")
 
-T = TypeVar("T")
-
 
 class Memory(Protocol):
     """Remembers what was learned of people, across restarts."""
@@ -62,10 +58,6 @@ class Memory(Protocol):
 
     async def forget(self, kind: str, key: str) -> None:
         """Drops a value."""
-
-
-class _Redirected(aiohttp.ClientError):
-    """Slack's API never redirects; whoever does must not get the token."""
 
 
 class SlackClient:
@@ -94,31 +86,26 @@ class SlackClient:
         quiet.setLevel(logging.INFO)  # at DEBUG the SDK writes messages and e-mail addresses
         # Retries are the engine's: the SDK's own would post twice.
         self.web = AsyncWebClient(token=token, base_url=base_url, retry_handlers=[], logger=quiet)
-        self.web.proxy = _proxy_for(base_url)
+        self.web.proxy = proxy_for(base_url)
         self._memory = memory
         self._observe = observe
-        self._timeout = aiohttp.ClientTimeout(
-            total=total_seconds, connect=connect_seconds, sock_connect=connect_seconds
-        )
+        self._total_seconds = total_seconds
+        self._connect_seconds = connect_seconds
         self._page_size = page_size
         self._identity: SlackIdentity | None = None
-        self._flights: dict[object, asyncio.Task[Any]] = {}
+        self._flights = SingleFlight()
         self._parents: dict[tuple[str, str], str] = {}
-        self._sent: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
+        self._sent = Sent()
 
     async def start(self) -> None:
         """Opens the session that all calls share; calls nothing."""
-        trace = aiohttp.TraceConfig()
-        trace.on_request_headers_sent.append(self._note_sent)
-        trace.on_request_redirect.append(_refuse_redirect)
-        self.web.session = aiohttp.ClientSession(
-            timeout=self._timeout, trace_configs=[trace], cookie_jar=aiohttp.DummyCookieJar()
+        self.web.session = open_session(
+            self._sent, total_seconds=self._total_seconds, connect_seconds=self._connect_seconds
         )
 
     async def close(self) -> None:
         """Closes the session."""
-        for flight in list(self._flights.values()):
-            flight.cancel()
+        self._flights.cancel()
         if self.web.session is not None:
             await self.web.session.close()
 
@@ -132,13 +119,10 @@ class SlackClient:
         token = self.web.token
         known = self._identity
         if known is None or anew:
-            known = await self._together(("identity", token), self._ask_identity)
+            known = identity_from(await self._flights.do(("auth.test", token), lambda: self._call("auth.test", "POST")))
             if self.web.token == token:
                 self._identity = known
         return known
-
-    async def _ask_identity(self) -> SlackIdentity:
-        return identity_from(await self._call("auth.test", "POST"))
 
     # Messages
 
@@ -148,17 +132,19 @@ class SlackClient:
         Args:
             channel: a channel's id or name, or a person's id.
             text: Slack text, values in it escaped already.
-            thread_ts: the parent's ts; that of a reply misplaces the message (`thread_parent` finds the parent).
+            thread_ts: the ts of any message of the thread; `channel` is then an id.
             once: marks the message, so that `find_posted` finds it.
         """
         with _nothing_posted_yet():
             identity = await self.identity()
+            # Slack puts a reply to a reply into the channel.
+            parent = await self.thread_parent(channel, thread_ts) if thread_ts else None
         answer = await self._call(
             "chat.postMessage",
             "POST",
             channel=channel,
             text=fit(text),
-            thread_ts=thread_ts,
+            thread_ts=parent,
             unfurl_links=False,
             unfurl_media=False,
             metadata={"event_type": EVENT_TYPE, "event_payload": {"key": once.key}} if once else None,
@@ -167,8 +153,7 @@ class SlackClient:
         where, ts = answer.get("channel"), answer.get("ts")
         if not isinstance(where, str) or not isinstance(ts, str) or not isinstance(message, dict):
             raise Uncertain("broken_answer", "Slack's answer to chat.postMessage has no channel and ts")
-        if thread_ts is None:
-            self._learn_parent(where, ts, ts)
+        self._learn_parent(where, ts, parent or ts)
         return posted_from(identity, where, {"ts": ts, "text": fit(text), **message})
 
     async def find_posted(self, channel: str, once: Once, *, thread_ts: str | None = None) -> Posted | None:
@@ -176,12 +161,13 @@ class SlackClient:
 
         Args:
             channel: a channel's id.
-            thread_ts: the parent's ts, if it was a reply: history does not show replies.
+            thread_ts: if it was a reply, the ts of any message of the thread: history does not show replies.
         """
         identity = await self.identity()
-        method = "conversations.history" if thread_ts is None else "conversations.replies"
+        parent = await self.thread_parent(channel, thread_ts) if thread_ts else None
+        method = "conversations.history" if parent is None else "conversations.replies"
         since = f"{max(once.begun_at - CLOCK_SKEW, 0):.6f}"
-        pages = self._pages(method, channel=channel, ts=thread_ts, oldest=since, include_all_metadata=True)
+        pages = self._pages(method, channel=channel, ts=parent, oldest=since, include_all_metadata=True)
         async with contextlib.aclosing(pages):
             async for page in pages:
                 for message in page:
@@ -191,17 +177,10 @@ class SlackClient:
 
     async def message(self, channel: str, ts: str) -> Message:
         """The message with exactly that ts, in the channel or in one of its threads; Permanent `message_not_found`."""
-        answer = await self._call(
-            "conversations.history", channel=channel, latest=ts, oldest=ts, inclusive=True, limit=1
-        )
-        found = with_ts(messages_in(answer), ts)
+        window: dict[str, Any] = {"latest": ts, "oldest": ts, "inclusive": True, "limit": 1}
+        found = with_ts(messages_in(await self._call("conversations.history", channel=channel, **window)), ts)
         if found is None:
-            # History shows no replies.
-            try:
-                found = with_ts(messages_in(await self._call("conversations.replies", channel=channel, ts=ts)), ts)
-            except Permanent as problem:
-                if problem.code != "thread_not_found":
-                    raise
+            found = await self._one_of_thread(channel, ts)  # history shows no replies
         if found is None:
             raise translate("message_not_found", "conversations.history", channel=channel)
         return found
@@ -231,13 +210,22 @@ class SlackClient:
         """The ts to reply to: that of the parent, also where `ts` is a reply's."""
         known = self._parents.get((channel, ts))
         if known is None:
-            messages = messages_in(await self._call("conversations.replies", channel=channel, ts=ts, limit=1))
-            first = with_ts(messages, ts)
+            first = await self._one_of_thread(channel, ts)
             if first is None:
                 raise translate("thread_not_found", "conversations.replies", channel=channel)
             known = str(first.get("thread_ts") or ts)
             self._learn_parent(channel, ts, known)
         return known
+
+    async def _one_of_thread(self, channel: str, ts: str) -> Message | None:
+        """A message with or among replies."""
+        try:
+            answer = await self._call("conversations.replies", channel=channel, ts=ts, limit=1)
+        except Permanent as problem:
+            if problem.code != "thread_not_found":
+                raise
+            return None
+        return with_ts(messages_in(answer), ts)
 
     async def reaction(self, channel: str, name: str, timestamp: str) -> None:
         """Adds an emoji to a message, unless the app has done so already."""
@@ -257,8 +245,8 @@ class SlackClient:
 
     async def user_by_email(self, email: str) -> SlackPerson:
         """Somebody by e-mail address. Slack finds active accounts only; the id is remembered for a day."""
-        key = email.strip().casefold()
-        return await self._together(("look up", key), lambda: self._look_up(key))
+        key = email.strip().lower()
+        return await self._flights.do(("look up", key), lambda: self._look_up(key))
 
     async def open_dm(self, user_id: str) -> str:
         """The id of the app's direct messages with somebody; asking again changes nothing."""
@@ -284,26 +272,23 @@ class SlackClient:
     async def find_posted_to_person(self, email: str, once: Once, *, thread_ts: str | None = None) -> Posted | None:
         """The direct message that was posted with this mark, or None."""
         user_id = await self._person_id(email)
-        channel = await self._direct_channel(user_id)
-        parent = await self.thread_parent(channel, thread_ts) if thread_ts else None
-        found = await self.find_posted(channel, once, thread_ts=parent)
+        channel = await self._memory.recall("slack_dm", user_id) or await self.open_dm(user_id)
+        found = await self.find_posted(channel, once, thread_ts=thread_ts)
         return found and replace(found, user_id=user_id)
 
     async def _post_to_known(self, email: str, text: str, thread_ts: str | None, once: Once | None) -> Posted:
-        parent = None
         with _nothing_posted_yet():
             user_id = await self._person_id(email)
         try:
             with _nothing_posted_yet():
                 known = await self._memory.recall("slack_dm", user_id)
-                if thread_ts:
-                    known = known or await self.open_dm(user_id)
-                    parent = await self.thread_parent(known, thread_ts)
+                if thread_ts and known is None:
+                    known = await self.open_dm(user_id)
             # To a person's id Slack posts as well, and answers with the channel.
-            posted = await self.post(known or user_id, text, thread_ts=parent, once=once)
+            posted = await self.post(known or user_id, text, thread_ts=thread_ts, once=once)
         except Permanent as problem:
             if problem.code in OUTDATED:
-                await self._memory.forget("slack_user", email.strip().casefold())
+                await self._memory.forget("slack_user", email.strip().lower())
                 await self._memory.forget("slack_dm", user_id)
             raise
         if posted.channel != known:
@@ -311,21 +296,18 @@ class SlackClient:
         return replace(posted, user_id=user_id)
 
     async def _person_id(self, email: str) -> str:
-        key = email.strip().casefold()
+        key = email.strip().lower()
 
         async def recall_or_ask() -> str:
             known = await self._memory.recall("slack_user", key, PERSON_AGE)
             return known or (await self.user_by_email(key)).id
 
-        return await self._together(("person", key), recall_or_ask)
+        return await self._flights.do(("person", key), recall_or_ask)
 
     async def _look_up(self, email: str) -> SlackPerson:
         person = person_from(await self._call("users.lookupByEmail", email=email))
         await self._teach("slack_user", email, person.id)
         return person
-
-    async def _direct_channel(self, user_id: str) -> str:
-        return await self._memory.recall("slack_dm", user_id) or await self.open_dm(user_id)
 
     async def _teach(self, kind: str, key: str, value: str) -> None:
         """Remembers, if it can: after a post nothing may look as if the post had failed."""
@@ -364,11 +346,10 @@ class SlackClient:
 
     async def _send(self, method: str, verb: Literal["GET", "POST"], arguments: dict[str, Any]) -> AsyncSlackResponse:
         if not self.web.token:
-            raise Credentials("not_authed", "Slack is not connected", service="slack", hint="Connect Slack.")
+            raise translate("not_authed", method)
         if self.web.session is None or self.web.session.closed:
             raise RuntimeError("the Slack client is not started")
-        if (task := asyncio.current_task()) is not None:
-            self._sent.discard(task)
+        self._sent.nothing()
         try:
             if verb == "GET":
                 return await self.web.api_call(method, http_verb="GET", params=arguments)
@@ -384,13 +365,13 @@ class SlackClient:
                 retry_after=answer.headers.get("Retry-After"),
                 body=getattr(answer, "data", None),
             ) from problem
-        except _Redirected as problem:
+        except Redirected as problem:
             raise Transient("redirected", f"Something redirected {method}", hint=ADDRESS_HINT) from problem
         except aiohttp.InvalidURL as problem:
             raise Permanent("bad_address", "SLACK_API_URL is no address", hint=ADDRESS_HINT) from problem
         except TimeoutError as problem:
             raise self._unanswered("timeout", f"Slack did not answer {method} in time") from problem
-        except (aiohttp.ClientConnectorError, ConnectionRefusedError) as problem:
+        except aiohttp.ClientConnectorError as problem:
             raise self._unanswered("unreachable", f"Slack cannot be reached for {method}") from problem
         except (aiohttp.ClientError, OSError) as problem:
             raise self._unanswered("no_answer", f"The connection broke before Slack answered {method}") from problem
@@ -400,27 +381,9 @@ class SlackClient:
 
     def _unanswered(self, code: str, message: str) -> Transient | Uncertain:
         """Whether it may have happened is a matter of whether anything was sent."""
-        if asyncio.current_task() in self._sent:
+        if self._sent.something():
             return Uncertain(code, message, hint=ADDRESS_HINT)
         return Transient(code, message, hint=ADDRESS_HINT)
-
-    async def _note_sent(self, session: aiohttp.ClientSession, context: Any, sent: Any) -> None:
-        if (task := asyncio.current_task()) is not None:
-            self._sent.add(task)
-
-    async def _together(self, key: object, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Does a piece of work once for all who want it at the moment."""
-        flight = self._flights.get(key)
-        if flight is None:
-            flight = self._flights[key] = asyncio.create_task(work())
-            flight.add_done_callback(lambda done: self._landed(key, done))
-        result: T = await asyncio.shield(flight)
-        return result
-
-    def _landed(self, key: object, flight: asyncio.Task[Any]) -> None:
-        self._flights.pop(key, None)
-        if not flight.cancelled():
-            flight.exception()  # nobody may be waiting any more; asyncio complains about errors nobody saw
 
     def _learn_parent(self, channel: str, ts: str, parent: str) -> None:
         if len(self._parents) >= PARENTS:
@@ -435,19 +398,3 @@ def _nothing_posted_yet() -> Iterator[None]:
         yield
     except Uncertain as problem:
         raise Transient(problem.code, problem.message, hint=problem.hint) from problem
-
-
-async def _refuse_redirect(
-    session: aiohttp.ClientSession, context: Any, redirect: aiohttp.TraceRequestRedirectParams
-) -> None:
-    redirect.response.close()
-    raise _Redirected(f"redirected from {redirect.url.host}")
-
-
-def _proxy_for(base_url: str) -> str | None:
-    """HTTPS_PROXY and its kin, unless NO_PROXY names the host, which the SDK overlooks."""
-    address = urlsplit(base_url)
-    host = address.hostname or ""
-    if host in ("localhost", "::1") or host.startswith("127.") or proxy_bypass(host):
-        return None
-    return getproxies().get(address.scheme)

@@ -69,24 +69,31 @@ def identity_from(answer: AsyncSlackResponse) -> SlackIdentity:
 
 
 def messages_in(answer: AsyncSlackResponse) -> list[Message]:
+    """The messages of an answer's page."""
     return [message for message in answer.get("messages") or [] if isinstance(message, dict)]
 
 
 def with_ts(messages: list[Message], ts: str) -> Message | None:
+    """The message with exactly that ts; Slack answers with a neighbour where there is none."""
     return next((message for message in messages if message.get("ts") == ts), None)
 
 
 def has_mark(message: Message, key: str) -> bool:
+    """Whether a message was posted under that key."""
     metadata = message.get("metadata") or {}
     payload = metadata.get("event_payload") or {}
     return metadata.get("event_type") == EVENT_TYPE and payload.get("key") == key
 
 
 def is_own(message: Message, identity: SlackIdentity) -> bool:
-    return message.get("user") == identity.user_id or message.get("bot_id", "") == identity.bot_id
+    """Whether the app wrote it: anybody may copy a mark."""
+    return message.get("user") == identity.user_id or (
+        identity.bot_id is not None and message.get("bot_id") == identity.bot_id
+    )
 
 
 def posted_from(identity: SlackIdentity, channel: str, message: Message) -> Posted:
+    """A message of the app's, with its address."""
     ts, thread_ts = str(message["ts"]), message.get("thread_ts")
     return Posted(
         channel=channel,
@@ -98,6 +105,7 @@ def posted_from(identity: SlackIdentity, channel: str, message: Message) -> Post
 
 
 def person_from(answer: AsyncSlackResponse) -> SlackPerson:
+    """Somebody, from an answer with a user in it."""
     user = answer.get("user") or {}
     profile = user.get("profile") or {}
     real_name = user.get("real_name") or profile.get("real_name") or user.get("name") or ""

@@ -44,7 +44,10 @@ _REFUSING_STATUSES = (404, 405, 410, 413, 414, 422)
 
 _OURS = "This is a defect of the connector; please report it with the run's id."
 _TEXT_ONLY = "The connector sends plain text and should never see this; please report it with the run's id."
-_REINSTALL = "Connect Slack again, or set SLACK_BOT_TOKEN to a valid token and restart."
+_REINSTALL = (
+    "Connect Slack again with `zendesk-connector connections connect slack`, "
+    "or set SLACK_BOT_TOKEN to a valid token and restart."
+)
 _INVITE = "Invite the app in the channel with /invite @Zendesk Connector; the run then goes on by itself."
 _TS = "Use the ts that an earlier step or a message link gave, as text in quotes."
 _POLICY = "Ask a Slack administrator to allow the app to post there, or choose another channel."
@@ -91,7 +94,7 @@ KNOWN_ERRORS: Mapping[str, Known] = MappingProxyType(
         "not_in_channel": Known(Next.INVITE, _INVITE),
         "channel_not_found": Known(
             Next.INVITE,
-            "Check the channel's id. If it is right, the channel is private: " + _INVITE[0].lower() + _INVITE[1:],
+            "Check the channel. If it is private, the app only sees it from within. " + _INVITE,
         ),
         "is_archived": Known(Next.FAILS, "Bring the channel back from the archive, or choose another one."),
         "is_inactive": Known(Next.FAILS, "Bring the channel back from the archive, or choose another one."),

@@ -20,8 +20,8 @@ SHORTENED = "… (shortened)"
 # Control characters, what turns the direction of the text after it, and halves of characters, which are no text.
 _STRIPPED = re.compile("[\x00-\x08\x0b-\x1f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _TS = re.compile(r"[0-9]{1,12}\.[0-9]{6}")
-_CHANNEL_ID = re.compile(r"[CGD][A-Z0-9]{5,}")
-_PERSON_ID = re.compile(r"[UW][A-Z0-9]{5,}")
+_CHANNEL_ID = re.compile(r"[CGD][A-Z0-9]+")
+_PERSON_ID = re.compile(r"[UW][A-Z0-9]+")
 # The longest thing between < and > that is worth looking back for when a text is cut.
 _LONGEST_LINK = 3_000
 

@@ -103,21 +103,44 @@ def run(row: dict[str, Any]) -> None:
 
 def step(row: dict[str, Any]) -> None:
     """One step: what went in, what came out, what went wrong."""
-    from rich.text import Text
-
-    took = _took(row["started_at"], row["finished_at"])
-    words = Text.assemble(
-        ("● ", _COLOURS.get(row["status"], "")),
-        (f"{row['key']}  ", "bold"),
-        (f"{row['action']}  ", "dim"),
-        (row["status"].replace("_", " "), _COLOURS.get(row["status"], "")),
-        (f"  {took}", "dim"),
-    )
-    _console().print(words)
+    _step_line(row)
     _pairs("in", row["inputs"])
     _pairs("out", row["outputs"])
     if row["error"]:
         _error(row["error"])
+
+
+def step_in_brief(row: dict[str, Any]) -> None:
+    """One step in three lines: that it ran, and the beginning of what went in and came out."""
+    from rich.text import Text
+
+    _step_line(row)
+    for title, values in (("in ", row["inputs"]), ("out", row["outputs"])):
+        pairs = [f"{name}: {_shortened(_as_text(value))}" for name, value in _present(values)]
+        if pairs:
+            words = Text(f"    {title} {', '.join(pairs)}", style="dim")
+            _console().print(words, no_wrap=True, overflow="ellipsis")
+    if row["error"]:
+        _error(row["error"])
+
+
+def _shortened(text: str) -> str:
+    text = " ".join(_clean(text).split())
+    return text if len(text) <= 40 else text[:39] + "…"
+
+
+def _step_line(row: dict[str, Any]) -> None:
+    from rich.text import Text
+
+    colour = _COLOURS.get(row["status"], "")
+    words = Text.assemble(
+        ("● ", colour),
+        (f"{row['key']}  ", "bold"),
+        (f"{row['action']}  ", "dim"),
+        (row["status"].replace("_", " "), colour),
+        (f"  {_took(row['started_at'], row['finished_at'])}", "dim"),
+    )
+    _console().print(words)
 
 
 def run_end(row: dict[str, Any]) -> None:
@@ -145,6 +168,51 @@ def findings(rows: list[dict[str, Any]]) -> None:
     for row in sorted(rows, key=lambda row: not row["ok"]):
         table.add_row(_cell("ok" if row["ok"] else "✗"), *(_cell(row[name]) for name in ("name", "source", "message")))
     _console().print(table)
+
+
+def sandbox_opened(slack: str, zendesk: str, connector: str) -> None:
+    """What the sandbox has started."""
+    _line("A Slack and a Zendesk in memory, and the connector between them:", "bold")
+    for name, address in (("Zendesk", zendesk), ("connector", connector), ("Slack", slack)):
+        _line(f"  {name:10}{address}", "dim")
+
+
+def sandbox_assigns(ticket_id: int, subject: str, agent: str) -> None:
+    """What happens in Zendesk."""
+    _line(f"\nZendesk: ticket {ticket_id} “{subject}” is assigned to {agent}", "bold")
+
+
+def sandbox_delivered(statuses: list[int | None]) -> None:
+    """How the connector answered the webhook."""
+    answers = ", ".join("stored (200)" if status == 200 else str(status) for status in statuses)
+    _line(f"Zendesk's signed webhook was answered: {answers}", None)
+
+
+def sandbox_message(recipient: str, text: str) -> None:
+    """A direct message as its reader sees it."""
+    from rich.box import ROUNDED
+    from rich.panel import Panel
+    from rich.text import Text
+
+    title = Text(f" Slack · Zendesk Connector → {recipient} ", style="bold")
+    body = Text(_clean(text).rstrip("\n"))
+    _console().print(Panel(body, title=title, title_align="left", box=ROUNDED, padding=(1, 2)))
+
+
+def sandbox_verdict(right: bool, count: int) -> None:
+    """Whether the right message arrived."""
+    if right:
+        _line("Exactly the right message arrived, once.", "green")
+    else:
+        _line(f"Not the message that was to come: {count} arrived.", "red")
+
+
+def sandbox_keys(database: str | None) -> None:
+    """What can be done now."""
+    if database:
+        look = f"CONNECTOR_DATABASE={database} zendesk-connector runs list"
+        _line(f"\nThe history, from another terminal: {look}", "dim")
+    _line("a: assign another ticket   q: quit", "bold")
 
 
 def _console() -> Console:
@@ -187,9 +255,15 @@ def _pairs(title: str, values: Mapping[str, Any]) -> None:
     from rich.text import Text
 
     for name, value in _present(values):
-        text = value if isinstance(value, str) else json_module.dumps(value, ensure_ascii=False)
-        body = Text.assemble((f"{title} {name}: ", "dim"), _clean(text).rstrip("\n"))
-        _console().print(Padding(body, (0, 0, 0, 4)))
+        text = _clean(_as_text(value)).rstrip("\n")
+        if "\n" in text:
+            text = "\n" + "\n".join(f"  {line}".rstrip() for line in text.split("\n"))
+        body = Text.assemble((f"{title} {name}: ", "dim"), text)
+        _console().print(Padding(body, (0, 0, 0, 4), expand=False))
+
+
+def _as_text(value: Any) -> str:
+    return value if isinstance(value, str) else json_module.dumps(value, ensure_ascii=False)
 
 
 def _present(values: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:

@@ -1,7 +1,207 @@
-"""`zendesk-connector sandbox`: the main job on this machine alone, without any account."""
+"""`zendesk-connector sandbox`: the main job on this machine alone, with a Slack and a Zendesk in memory."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import itertools
+import logging
+import os
+import sys
+import tempfile
+import termios
+import tty
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
 
-def sandbox() -> None:
-    """placeholder"""
+import typer
+from pydantic import SecretStr
+
+from bolt_app.commands import display
+from bolt_app.commands.serve import configure_logging
+from bolt_app.commands.testing import watch
+from bolt_app.sandbox import SlackServer
+from bolt_app.sandbox.records import Message
+from bolt_app.server import Connector
+from bolt_app.settings import Settings
+from bolt_app.text import plain
+from zendesk_bridge.sandbox import ZendeskServer, people
+
+RECIPE = "notify-assigned-agents"
+#: How long a message may take, in seconds. It takes a few hundredths of one.
+ARRIVES_WITHIN = 15.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """A Slack, a Zendesk and the connector between them, all running."""
+
+    slack: SlackServer
+    zendesk: ZendeskServer
+    connector: Connector
+    database: Path
+
+
+def sandbox(
+    once: Annotated[bool, typer.Option("--once", help="Assign one ticket, show the message, end.")] = False,
+) -> None:
+    """Shows the main job without any account: assigns a ticket, runs the recipe, shows the message the agent gets."""
+    configure_logging(logging.ERROR)
+    with contextlib.suppress(KeyboardInterrupt):
+        raise typer.Exit(asyncio.run(_play(once)))
+
+
+async def _play(once: bool) -> int:
+    async with stage() as on:
+        display.sandbox_opened(on.slack.url, on.zendesk.url, on.connector.url)
+        turns = itertools.cycle(zip(people.SAMPLE_TICKETS, itertools.cycle((people.NOOR, people.BEN)), strict=False))
+        good = await _assign(on, *next(turns))
+        if once:
+            return 0 if good else 1
+        display.sandbox_keys(str(on.database))
+        async for key in _keys():
+            if key == "q":
+                return 0
+            if key == "a":
+                await _assign(on, *next(turns))
+                display.sandbox_keys(None)
+    return 0
+
+
+@asynccontextmanager
+async def stage() -> AsyncIterator[Stage]:
+    """Starts everything on free ports of this machine, the recipe active; takes it down again."""
+    with tempfile.TemporaryDirectory(prefix="zendesk-connector-") as folder:
+        database = Path(folder) / "sandbox.db"
+        async with SlackServer() as slack, ZendeskServer() as zendesk:
+            secret = people.made_up_secret()
+            # Built by hand: what the environment and `.env` say is about real accounts.
+            settings = Settings.model_construct(
+                slack_bot_token=SecretStr(slack.state.bot_token),
+                slack_signing_secret=SecretStr(secret),
+                slack_api_url=slack.url,
+                zendesk_subdomain="sandbox",
+                zendesk_api_url=zendesk.url,
+                zendesk_client_id=people.CLIENT_ID,
+                zendesk_client_secret=SecretStr(people.CLIENT_SECRET),
+                zendesk_webhook_secret=SecretStr(secret),
+                connector_database=database,
+                connector_port=0,
+            )
+            connector = Connector(settings)
+            await connector.start()
+            try:
+                await connector.sides.bridge.request("activate", {"key": RECIPE}, "sandbox")
+                zendesk.state.add_webhook(
+                    f"{connector.url}/zendesk/events", secret=secret, subscriptions=[people.ASSIGNMENT_CHANGED]
+                )
+                yield Stage(slack=slack, zendesk=zendesk, connector=connector, database=database)
+            finally:
+                await connector.stop()
+
+
+async def _assign(on: Stage, ticket_id: int, agent_id: int) -> bool:
+    """Assigns a ticket and shows what follows; whether exactly the right message arrived."""
+    state = on.zendesk.state
+    ticket, agent = state.tickets[ticket_id], state.users[agent_id]
+    if ticket["assignee_id"] == agent_id:
+        agent = state.users[people.BEN if agent_id == people.NOOR else people.NOOR]
+    before = len(on.slack.state.posted())
+    display.sandbox_assigns(ticket_id, ticket["subject"], agent["name"])
+    told = await on.zendesk.assign(ticket_id, agent["id"])
+    statuses = [delivery.status for delivery in told.deliveries]
+    display.sandbox_delivered(statuses)
+    if statuses != [200]:
+        return False
+    run_id = f"{told.event['id']}:{RECIPE}"
+    run = await watch(on.connector.sides.bridge, run_id, display.step_in_brief, ARRIVES_WITHIN)
+    display.run_end(run)
+    messages = on.slack.state.posted()[before:]
+    for message in messages:
+        display.sandbox_message(_recipient(on, message), plain(message.text))
+    wanted = _expected(on, ticket_id, agent)
+    to = on.slack.state.person_with_email(agent["email"])
+    right = (
+        len(messages) == 1
+        and to is not None
+        and messages[0].text == wanted
+        and messages == on.slack.state.messages_to(to.id)[-1:]
+    )
+    display.sandbox_verdict(right, len(messages))
+    return right
+
+
+def _recipient(on: Stage, message: Message) -> str:
+    channel = on.slack.state.channels[message.channel]
+    other = next((person for person in channel.members if person != message.user), "")
+    person = on.slack.state.people.get(other)
+    return person.real_name if person else message.channel
+
+
+def _expected(on: Stage, ticket_id: int, agent: dict[str, Any]) -> str:
+    """The message as it must be, put together without the engine."""
+    state = on.zendesk.state
+    ticket = state.tickets[ticket_id]
+    requester = state.users[ticket["requester_id"]]
+    organization = state.organizations.get(requester["organization_id"])
+    updated = state.metric_sets[ticket_id]["assignee_updated_at"] or ticket["updated_at"]
+    lines = [
+        f"Hi {_shown(agent['name'])},",
+        "",
+        f"Ticket {ticket_id} has been assigned to you. Please respond as soon as possible.",
+        f"https://sandbox.zendesk.com/agent/tickets/{ticket_id}",
+        "",
+        "User contact information:",
+        f"- Email: {_shown(requester['email'] or 'not known')}",
+        f"- Locale and timezone: {requester['locale'] or 'not known'} - {requester['iana_time_zone'] or 'not known'}",
+        *([f"- Organization: {_shown(organization['name'])}"] if organization else []),
+        *([f"- Notes: {_shown(requester['notes'])}"] if requester["notes"] else []),
+        "",
+        "Here's more context on the ticket:",
+        f"- Ticket subject: {_shown(ticket['subject'])}",
+        f"- Ticket description: {_shown(ticket['description'])}",
+        f"- Last ticket update: {updated}",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _shown(value: str) -> str:
+    text = value if len(value) <= 3000 else value[:3000] + "… (shortened)"
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+async def _keys() -> AsyncIterator[str]:
+    """Keys as they are pressed; ends with the input. Without a terminal: the first letter of each line."""
+    loop = asyncio.get_running_loop()
+    keys: asyncio.Queue[str] = asyncio.Queue()
+    descriptor = sys.stdin.fileno()
+
+    def read() -> None:
+        for character in os.read(descriptor, 1024).decode(errors="ignore") or "\x04":
+            keys.put_nowait(character.lower())
+
+    with _unbuffered(descriptor):
+        loop.add_reader(descriptor, read)
+        try:
+            while (key := await keys.get()) not in ("\x03", "\x04"):
+                yield key
+        finally:
+            loop.remove_reader(descriptor)
+
+
+@contextmanager
+def _unbuffered(descriptor: int) -> Iterator[None]:
+    """A terminal that hands over each key at once; given back as it was."""
+    if not os.isatty(descriptor):
+        yield
+        return
+    before = termios.tcgetattr(descriptor)
+    tty.setcbreak(descriptor)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)

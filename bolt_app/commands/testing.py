@@ -10,7 +10,7 @@ from typing import Any
 
 from bolt_app.commands.working import who
 from bolt_app.composition import Sides
-from zendesk_bridge.bridge import event_as_json
+from zendesk_bridge.bridge import Bridge, event_as_json
 from zendesk_bridge.flows.errors import Locked
 from zendesk_bridge.flows.model import Event
 
@@ -32,7 +32,7 @@ async def run_test(
         await bridge.start(resume=False)
     event = await _event(sides, ticket, body)
     answer = await bridge.request("test", {"key": key, "event": event_as_json(event)}, who())
-    return await _watch(sides, answer["run"], show)
+    return await watch(bridge, answer["run"], show, WATCHED_FOR)
 
 
 async def _event(sides: Sides, ticket: str | None, body: bytes | None) -> Event:
@@ -42,12 +42,12 @@ async def _event(sides: Sides, ticket: str | None, body: bytes | None) -> Event:
     return await sides.bridge.event_of_ticket(ticket)
 
 
-async def _watch(sides: Sides, run_id: str, show: Show) -> dict[str, Any]:
-    """Shows each step as it ends, until the run ends or waits."""
+async def watch(bridge: Bridge, run_id: str, show: Show, seconds: float) -> dict[str, Any]:
+    """Shows each step as it ends, until the run ends or waits, or the time is over; returns the run."""
     shown = 0
-    deadline = time.monotonic() + WATCHED_FOR
+    deadline = time.monotonic() + seconds
     while True:
-        run = await sides.bridge.show_run(run_id)
+        run = await bridge.show_run(run_id)
         over = run["status"] not in ("queued", "running") or time.monotonic() > deadline
         ended = run["steps"] if over else [step for step in run["steps"] if step["finished_at"]]
         for step in ended[shown:]:
@@ -55,4 +55,4 @@ async def _watch(sides: Sides, run_id: str, show: Show) -> dict[str, Any]:
         shown = max(shown, len(ended))
         if over:
             return run
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.05)

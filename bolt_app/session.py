@@ -1,0 +1,68 @@
+"""Opens connections to Slack: with short timeouts, through the proxy if there is one, and never redirected."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+
+
+class Redirected(aiohttp.ClientError):
+    """Slack's API never redirects: whoever does must not get the token."""
+
+
+class Sent:
+    """Knows whether a task's current call has left this machine, which is what an error leaves in doubt or not."""
+
+    def __init__(self) -> None:
+        self._tasks: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
+
+    def nothing(self) -> None:
+        """The task that runs begins a call."""
+        self._tasks.discard(_task())
+
+    def something(self) -> bool:
+        """Whether the call of the task that runs has left."""
+        return _task() in self._tasks
+
+    async def note(self, session: aiohttp.ClientSession, context: object, sent: object) -> None:
+        """aiohttp says that headers go out."""
+        self._tasks.add(_task())
+
+
+def open_session(sent: Sent, *, total_seconds: float, connect_seconds: float) -> aiohttp.ClientSession:
+    """A session for all calls to Slack."""
+    trace = aiohttp.TraceConfig()
+    trace.on_request_headers_sent.append(sent.note)
+    trace.on_request_redirect.append(_refuse)
+    return aiohttp.ClientSession(
+        timeout=aiohttp.ClientTimeout(total=total_seconds, connect=connect_seconds, sock_connect=connect_seconds),
+        trace_configs=[trace],
+        cookie_jar=aiohttp.DummyCookieJar(),
+    )
+
+
+def proxy_for(base_url: str) -> str | None:
+    """The proxy that HTTPS_PROXY and its kin name, unless NO_PROXY names the host, which Slack's SDK overlooks."""
+    address = urlsplit(base_url)
+    host = address.hostname or ""
+    if host in ("localhost", "::1") or host.startswith("127.") or proxy_bypass(host):
+        return None
+    return getproxies().get(address.scheme)
+
+
+async def _refuse(
+    session: aiohttp.ClientSession, context: object, redirect: aiohttp.TraceRequestRedirectParams
+) -> None:
+    redirect.response.close()
+    raise Redirected(f"redirected from {redirect.url.host}")
+
+
+def _task() -> asyncio.Task[Any]:
+    task = asyncio.current_task()
+    assert task is not None
+    return task
