@@ -308,7 +308,11 @@ async def fetch_message(
 async def find_user(
     slack: SlackClient,
     *,
-    user_id: Annotated[str | None, Field(description="The person's Slack id (U…). Either this or `email`.")] = None,
+    user_id: Annotated[
+        str | None,
+        AfterValidator(_optional_person),
+        Field(description="The person's Slack id (U…). Either this or `email`."),
+    ] = None,
     email: OptionalEmail = None,
 ) -> FoundUser:
     """Finds somebody in the workspace by Slack id or by e-mail address.

@@ -42,7 +42,6 @@ PERSON_AGE = 86_400.0
 CLOCK_SKEW = 120.0
 #: How many threads the client remembers the parents of.
 PARENTS = 10_000
-
 #: What a direct message to somebody is refused with whose id or channel is not (any more) what was remembered.
 OUTDATED = ("channel_not_found", "user_not_found", "user_disabled")
 
@@ -61,7 +60,7 @@ class Memory(Protocol):
 
 
 class SlackClient:
-    """Slack's Web API as flows need it: every call once, every error one of ours.
+    """Slack's Web API as flows need it: every post sent once, every error one of ours.
 
     All methods raise ConnectorError: Transient, Uncertain, Permanent, NeedsInvite or Credentials.
     """
@@ -218,7 +217,7 @@ class SlackClient:
         return known
 
     async def _one_of_thread(self, channel: str, ts: str) -> Message | None:
-        """A message with or among replies."""
+        """The message with exactly that ts, a parent or a reply; None if there is none."""
         try:
             answer = await self._call("conversations.replies", channel=channel, ts=ts, limit=1)
         except Permanent as problem:

@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
+
+from bolt_app.sandbox import SlackServer
+from bolt_app.server import Connector
+from bolt_app.settings import Settings
+from zendesk_bridge.bridge import Timing
+from zendesk_bridge.sandbox import ZendeskServer, people
+
+RECIPE = "notify-assigned-agents"
+SECRET = "a webhook's signing secret"
+
+#: The engine's waits, short enough for a test to sit through.
+QUICK = Timing(looks=(0.05, 0.15), retry_first=0.02, retry_longest=0.1)
 
 
 @pytest.fixture(scope="session")
@@ -27,3 +42,64 @@ def pytest_runtest_makereport(item: pytest.Item, call: Any) -> Generator[None, A
         report.outcome = "failed"
         report.longrepr = "skipped, where recorded input is required"
     return report
+
+
+@pytest.fixture
+async def slack() -> AsyncIterator[SlackServer]:
+    """A Slack in memory."""
+    async with SlackServer() as server:
+        yield server
+
+
+@pytest.fixture
+async def zendesk() -> AsyncIterator[ZendeskServer]:
+    """A Zendesk in memory."""
+    async with ZendeskServer() as server:
+        yield server
+
+
+@pytest.fixture
+def settings(slack: SlackServer, zendesk: ZendeskServer, tmp_path: Path) -> Settings:
+    """Settings for a connector between the two sandboxes, free of what the environment says."""
+    return Settings.model_construct(
+        slack_bot_token=SecretStr(slack.state.bot_token),
+        slack_signing_secret=SecretStr("slack signing secret"),
+        slack_api_url=slack.url,
+        zendesk_subdomain="harbour",
+        zendesk_api_url=zendesk.url,
+        zendesk_client_id=people.CLIENT_ID,
+        zendesk_client_secret=SecretStr(people.CLIENT_SECRET),
+        zendesk_webhook_secret=SecretStr(SECRET),
+        connector_database=tmp_path / "connector.db",
+        connector_port=0,
+    )
+
+
+StartConnector = Callable[..., Awaitable[Connector]]
+
+
+@pytest.fixture
+async def start_connector(settings: Settings, zendesk: ZendeskServer) -> AsyncIterator[StartConnector]:
+    """Starts connectors with quick waits, the recipe active and the webhook made; stops them in the end."""
+    async with AsyncExitStack() as exits:
+
+        async def start(*, recipe: bool = True, timing: Timing = QUICK, **changes: Any) -> Connector:
+            changed = settings.model_copy(update=changes)
+            connector = Connector(changed, replace(changed.bridge(), timing=timing, mend_every=0.05))
+            await connector.start()
+            exits.push_async_callback(connector.stop)
+            if recipe:
+                await connector.sides.bridge.request("activate", {"key": RECIPE}, "a test")
+            zendesk.state.webhooks.clear()
+            zendesk.state.add_webhook(
+                f"{connector.url}/zendesk/events", secret=SECRET, subscriptions=[people.ASSIGNMENT_CHANGED]
+            )
+            return connector
+
+        yield start
+
+
+@pytest.fixture
+async def connector(start_connector: StartConnector) -> Connector:
+    """A connector between the two sandboxes, the recipe active."""
+    return await start_connector()

@@ -45,7 +45,11 @@ async def look_up_ticket(zendesk: ZendeskClient, *, ticket_id: TicketId, wanted:
     if not isinstance(ticket, dict):
         raise Permanent("not_found", f"Zendesk has no ticket {ticket_id}")
     if metrics is None and "latest_agent_update" in wanted.names:
-        metrics = await zendesk.ticket_metrics(ticket_id)
+        try:
+            metrics = await zendesk.ticket_metrics(ticket_id)
+        except Permanent as problem:
+            if problem.code != "not_found":
+                raise
     return ticket_from(ticket, metrics, zendesk.settings.agent_base)
 
 

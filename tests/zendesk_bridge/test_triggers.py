@@ -1,0 +1,185 @@
+"""Zendesk's webhook: the signature, the body, the event in it."""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import hashlib
+import hmac
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from multidict import CIMultiDict
+
+from zendesk_bridge.flows.model import parse_time
+from zendesk_bridge.samples import load
+from zendesk_bridge.triggers import SIGNATURE, TIMESTAMP, NotAnObject, assignment_of, parse_webhook, verify
+
+NOW = dt.datetime(2026, 1, 31, 12, 0, tzinfo=dt.UTC)
+
+
+def signed(secret: str, body: bytes, at: str) -> CIMultiDict[str]:
+    digest = hmac.new(secret.encode(), at.encode() + body, hashlib.sha256).digest()
+    return CIMultiDict({SIGNATURE: base64.b64encode(digest).decode(), TIMESTAMP: at})
+
+
+def body_with(**changes: Any) -> bytes:
+    message = load("ticket_agent_assignment_changed")
+    message["detail"] |= changes.pop("detail", {})
+    message |= changes
+    return json.dumps(message).encode()
+
+
+# The signature
+
+
+def test_the_documented_signature_is_right() -> None:
+    # Source: https://developer.zendesk.com/documentation/webhooks/verifying/
+    body, at = b'{"event":"ticket.updated","id":123}', "2021-03-25T05:09:27Z"
+    headers = CIMultiDict({SIGNATURE: "S/RDdU2ERmj7LHDDoWJ2onPYH+t7/f2+LTM4dL7UiLM=", TIMESTAMP: at})
+    secret = "dGhpc19zZWNyZXRfaXNfZm9yX3Rlc3Rpbmdfb25seQ=="
+    assert verify(secret, headers, body, 3600, parse_time(at))
+
+
+def test_the_secret_is_used_as_text_and_not_decoded() -> None:
+    secret = base64.b64encode(b"decoded").decode()
+    at = "2026-01-31T12:00:00Z"
+    assert not verify(secret, signed("decoded", b"{}", at), b"{}", 3600, NOW)
+
+
+@pytest.mark.parametrize(("seconds", "good"), [(0, True), (-3600, True), (-3601, False), (300, True), (301, False)])
+def test_a_signature_may_be_an_hour_old_and_five_minutes_ahead(seconds: int, good: bool) -> None:
+    at = (NOW + dt.timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    assert verify("s", signed("s", b"{}", at), b"{}", 3600, NOW) is good
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {SIGNATURE: ""},
+        {SIGNATURE: "not base64 !"},
+        {SIGNATURE: "é"},
+        {TIMESTAMP: ""},
+        {TIMESTAMP: "yesterday"},
+        {TIMESTAMP: "2026-01-31T12:00:01Z"},
+    ],
+)
+def test_a_missing_or_wrong_header_is_refused(change: dict[str, str]) -> None:
+    headers = signed("s", b"{}", "2026-01-31T12:00:00Z")
+    headers.update(change)
+    assert not verify("s", headers, b"{}", 3600, NOW)
+
+
+def test_a_changed_body_another_secret_or_none_is_refused() -> None:
+    headers = signed("s", b"{}", "2026-01-31T12:00:00Z")
+    assert verify("s", headers, b"{}", 3600, NOW)
+    assert not verify("s", headers, b"{ }", 3600, NOW)
+    assert not verify("t", headers, b"{}", 3600, NOW)
+    assert not verify(None, headers, b"{}", 3600, NOW)
+    assert not verify("", headers, b"{}", 3600, NOW)
+
+
+# The body
+
+
+def test_an_assignment_has_its_variables() -> None:
+    event = parse_webhook(body_with())
+    assert event is not None
+    message = load("ticket_agent_assignment_changed")
+    assert event.id == message["id"]
+    assert event.type == "zendesk.ticket_agent_assignment_changed"
+    assert event.data["ticket_id"] == message["detail"]["id"]
+    assert event.data["assignee_id"] == message["event"]["current"]
+    assert event.data["status"] == message["detail"]["status"].lower()
+    assert event.occurred_at.tzinfo is not None
+
+
+def test_a_pretty_printed_body_is_the_same_event() -> None:
+    pretty = json.dumps(json.loads(body_with()), indent=4).encode()
+    assert parse_webhook(pretty) == parse_webhook(body_with())
+
+
+@pytest.mark.parametrize("nobody", ["0", "", None, 0])
+def test_nobody_is_null_however_zendesk_says_it(nobody: object) -> None:
+    event = parse_webhook(body_with(event={"previous": nobody, "current": nobody}))
+    assert event is not None
+    assert (event.data["assignee_id"], event.data["previous_assignee_id"]) == (None, None)
+
+
+def test_a_change_without_current_takes_the_tickets_assignee() -> None:
+    event = parse_webhook(body_with(event={}, detail={"assignee_id": "42"}))
+    assert event is not None
+    assert event.data["assignee_id"] == "42"
+
+
+def test_ids_as_numbers_and_tags_as_one_text_are_understood() -> None:
+    event = parse_webhook(body_with(detail={"id": 77, "requester_id": 5, "tags": "vip urgent", "priority": "URGENT"}))
+    assert event is not None
+    assert (event.data["ticket_id"], event.data["requester_id"]) == ("77", "5")
+    assert (event.data["tags"], event.data["priority"]) == (["vip", "urgent"], "urgent")
+
+
+@pytest.mark.parametrize("name", ["priority", "type", "tags", "via", "external_id", "custom_status", "updated_at"])
+def test_what_may_be_missing_may_be_missing(name: str) -> None:
+    message = load("ticket_agent_assignment_changed")
+    message["detail"].pop(name, None)
+    assert parse_webhook(json.dumps(message).encode()) is not None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"type": "zen:event-type:ticket.created", "id": "1", "detail": {"id": "1"}}',
+        b"{}",
+        b'{"type": 7}',
+        b'{"type": "zen:event-type:ticket.agent_assignment_changed"}',
+        b'{"type": "zen:event-type:ticket.agent_assignment_changed", "id": "x", "detail": {"id": "../1"}}',
+        b'{"type": "zen:event-type:ticket.agent_assignment_changed", "id": "x", "detail": [], "event": 3}',
+    ],
+)
+def test_an_object_that_is_no_event_we_know_is_nothing(body: bytes) -> None:
+    assert parse_webhook(body) is None
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"null", b"3", b'"x"', b"{", b"\xff\xfe", b"[" * 100_000])
+def test_what_is_no_json_object_is_refused(body: bytes) -> None:
+    with pytest.raises(NotAnObject):
+        parse_webhook(body)
+
+
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    detail=st.dictionaries(
+        st.sampled_from(["id", "assignee_id", "tags", "status", "via", "updated_at", "is_public", "subject"]), _json
+    ),
+    event=_json,
+    time=_json,
+    id=_json,
+)
+def test_no_odd_value_breaks_the_parser(detail: Any, event: Any, time: Any, id: Any) -> None:
+    message = {
+        "type": "zen:event-type:ticket.agent_assignment_changed",
+        "id": id,
+        "time": time,
+        "detail": {"id": "7", **detail},
+        "event": event,
+    }
+    found = parse_webhook(json.dumps(message).encode())
+    assert found is None or found.data["ticket_id"].isdigit()
+
+
+def test_a_live_ticket_becomes_the_event_of_its_assignment() -> None:
+    event = assignment_of(load("ticket")["ticket"], "test-1")
+    assert event.source == "test"
+    assert event.data["ticket_id"] == str(load("ticket")["ticket"]["id"])
+    assert event.data["assignee_id"] == str(load("ticket")["ticket"]["assignee_id"])
