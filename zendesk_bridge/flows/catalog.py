@@ -115,8 +115,7 @@ class Action:
         except ValidationError as problem:
             first = problem.errors()[0]
             name = ".".join(str(part) for part in first["loc"])
-            message = first["msg"].removeprefix("Value error, ")
-            raise FlowError("invalid_input", f"Input {name!r} of {self.id}: {message}") from problem
+            raise FlowError("invalid_input", f"input {name!r} of {self.id}: {in_words(first)}") from problem
         return {name: getattr(form, name) for name in self.form.model_fields}
 
     def restore(self, outputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -307,6 +306,50 @@ class Catalog:
     def names(self) -> list[str]:
         """Every action id and alias."""
         return [*self.actions, *self._aliases]
+
+
+def in_words(problem: Any) -> str:
+    """What pydantic finds wrong with a value (one of its `errors()`), in words for whoever wrote the flow."""
+    given, about = problem["input"], problem.get("ctx") or {}
+    kind = next((word for kinds, word in _KINDS if isinstance(given, kinds)), "this")
+    quotes = ' (a template needs quotes: "{{ … }}")' if isinstance(given, dict) else ""
+    match problem["type"]:
+        case "missing":
+            return "it is missing"
+        case "extra_forbidden":
+            return "there is no such input"
+        case "string_type":
+            return f"a text is needed, not {kind}{quotes}"
+        case "bool_type" | "bool_parsing":
+            return f"true or false is needed, not {kind}{quotes}"
+        case "int_type" | "int_parsing" | "float_type" | "float_parsing":
+            return f"a number is needed, not {kind}{quotes}"
+        case "int_from_float":
+            return f"a whole number is needed, not {given}"
+        case "list_type":
+            return f"a list is needed, not {kind}"
+        case "dict_type" | "model_type" | "model_attributes_type":
+            return f"a mapping (lines of `name: value`) is needed, not {kind}"
+        case "literal_error" | "enum":
+            return f"{str(given)[:60]!r} is none of {about['expected']}"
+        case "too_short":
+            return f"at least {about['min_length']} is needed"
+        case "string_too_short":
+            return "it is empty"
+        case "string_too_long":
+            return f"it has more than {about['max_length']:,} characters"
+        case _:
+            return str(problem["msg"]).removeprefix("Value error, ")
+
+
+_KINDS: tuple[tuple[Any, str], ...] = (
+    (type(None), "nothing"),
+    (bool, "true or false"),
+    (int | float, "a number"),
+    (str, "a text"),
+    (list, "a list"),
+    (dict, "a mapping"),
+)
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

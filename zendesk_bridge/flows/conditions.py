@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from zendesk_bridge.flows.errors import FlowError
+from zendesk_bridge.flows.filters import as_text
 from zendesk_bridge.flows.model import Condition, Conditions, Values, parse_time
-from zendesk_bridge.flows.template import Template, as_text
+from zendesk_bridge.flows.template import Template
+
+_NUMBER = re.compile(r"[+-]?[0-9]{1,400}(\.[0-9]{1,400})?([eE][+-]?[0-9]{1,3})?")
 
 Test = Callable[[Values], bool]
 
@@ -27,15 +31,6 @@ def compile_conditions(conditions: Conditions) -> CompiledConditions:
     """Compiles a tree of conditions once, for all its runs. Raises FlowError where a template is wrong."""
     templates: list[tuple[Condition, Template]] = []
     return CompiledConditions(holds=_compile_tree(conditions, templates), templates=tuple(templates))
-
-
-def leaves(conditions: Conditions) -> Iterator[Condition]:
-    """Every comparison in a tree of conditions."""
-    for each in [*(conditions.all or ()), *(conditions.any or ())]:
-        if isinstance(each, Condition):
-            yield each
-        else:
-            yield from leaves(each)
 
 
 def _compile_tree(conditions: Conditions, templates: list[tuple[Condition, Template]]) -> Test:
@@ -57,8 +52,7 @@ def _compile_tree(conditions: Conditions, templates: list[tuple[Condition, Templ
 
 
 def _compile_one(condition: Condition, templates: list[tuple[Condition, Template]]) -> Test:
-    name = condition.variable.strip()
-    variable = Template(name if name.startswith("{{") else f"{{{{ {name} }}}}")
+    variable = Template(variable_template(condition))
     templates.append((condition, variable))
     operator, value = condition.operator, condition.value
     if operator == "is_present":
@@ -66,11 +60,24 @@ def _compile_one(condition: Condition, templates: list[tuple[Condition, Template
     if operator == "is_not_present":
         return lambda values: not is_present(variable.value(values))
     compare = _OPERATORS[operator]
-    if not isinstance(value, str):
-        return lambda values: compare(variable.value(values), value)
-    template = Template(value)
-    templates.append((condition, template))
-    return lambda values: compare(variable.value(values), template.value(values))
+    several = isinstance(value, list)
+    parts = [Template(part) if isinstance(part, str) else part for part in (value if several else [value])]
+    templates += [(condition, part) for part in parts if isinstance(part, Template)]
+
+    def holds(values: Values) -> bool:
+        try:
+            wanted = [part.value(values) if isinstance(part, Template) else part for part in parts]
+            return compare(variable.value(values), wanted if several else wanted[0])
+        except FlowError as problem:
+            raise FlowError(problem.code, f"{condition.variable}: {problem.message}", hint=problem.hint) from problem
+
+    return holds
+
+
+def variable_template(condition: Condition) -> str:
+    """The template of a comparison's left side: `ticket.tags` is short for `{{ ticket.tags }}`."""
+    name = condition.variable.strip()
+    return name if name.startswith("{{") else f"{{{{ {name} }}}}"
 
 
 def is_present(value: object) -> bool:
@@ -117,30 +124,31 @@ def _order(left: Any, right: Any) -> int:
     """1, 0 or -1; 0 too where one side is missing, so that neither greater_than nor less_than holds."""
     if not is_present(left) or not is_present(right):
         return 0
-    for read in (_number, _moment):
+    readers: tuple[Callable[[Any], Any], ...] = (_number, _moment)
+    for read in readers:
         one, other = read(left), read(right)
         if one is not None and other is not None:
             return int(one > other) - int(one < other)
     raise FlowError(
         "cannot_compare",
         f"greater_than and less_than compare numbers or times, not {as_text(left)[:60]!r} and {as_text(right)[:60]!r}",
-        hint="Compare a number with a number, or a time such as 2026-01-31T12:00:00Z with a time.",
+        hint="Compare a number with a number, or a time with a time such as 2026-01-31T12:00:00Z.",
     )
 
 
-def _number(value: Any) -> Any:
-    if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
-        return None
-    try:
-        number = Decimal(str(value).strip())
-    except InvalidOperation:
-        return None
-    return number if number.is_finite() else None
+def can_be_ordered(value: Any) -> bool:
+    """Whether greater_than and less_than can compare with this."""
+    return _number(value) is not None or _moment(value) is not None
 
 
-def _moment(value: Any) -> Any:
-    if isinstance(value, dt.datetime):
-        return value
+def _number(value: Any) -> Decimal | None:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    text = str(value).strip()
+    return Decimal(text) if _NUMBER.fullmatch(text) else None
+
+
+def _moment(value: Any) -> dt.datetime | None:
     if not isinstance(value, str) or not 10 <= len(value) <= 40 or value[4:5] != "-":
         return None
     try:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from textwrap import shorten
 from typing import Any, Protocol
 
 from zendesk_bridge.flows.catalog import Action, Catalog, Input, Wanted
 from zendesk_bridge.flows.conditions import CompiledConditions, compile_conditions
 from zendesk_bridge.flows.errors import ConnectorError, FlowError, Permanent
+from zendesk_bridge.flows.filters import as_text
 from zendesk_bridge.flows.model import Flow, Step, Values, rfc3339
-from zendesk_bridge.flows.template import Template, as_text
+from zendesk_bridge.flows.template import Template
 
 #: What a skipped step leaves: every variable of it is empty.
 EMPTY: Mapping[str, Any] = {}
@@ -46,12 +48,29 @@ class CompiledStep:
     inputs: tuple[tuple[Input, Any], ...]
     wanted: Wanted
 
+    @property
+    def stops(self) -> bool:
+        """Whether the run ends where the step's conditions do not hold."""
+        return self.step.only_if is not None and self.step.only_if.otherwise == "stop"
+
+    def applies(self, values: Values) -> bool:
+        """Whether the step's conditions hold. Raises FlowError."""
+        if self.only_if is None:
+            return True
+        try:
+            return self.only_if.holds(values)
+        except FlowError as problem:
+            raise FlowError(problem.code, f"only_if: {problem.message}", hint=problem.hint) from problem
+
     def render(self, values: Values) -> dict[str, Any]:
         """The inputs with their variables filled in; empty ones are left out. Raises FlowError."""
         rendered: dict[str, Any] = {}
         for each, source in self.inputs:
-            value = _fill(each, source, values)
-            if value is not None and value != "":
+            try:
+                value = _fill(each, source, values)
+            except FlowError as problem:
+                raise FlowError(problem.code, f"input {each.name!r}: {problem.message}", hint=problem.hint) from problem
+            if value is not None and not (isinstance(value, str) and not value.strip()):
                 rendered[each.name] = value
         return rendered
 
@@ -92,7 +111,7 @@ def _wanted(steps: list[CompiledStep]) -> dict[str, frozenset[str]]:
     whole = {step.step.key: {output.name for output in step.action.outputs} for step in steps}
     for step in steps:
         conditions = step.only_if.templates if step.only_if else ()
-        templates = [source for _, source in step.inputs if isinstance(source, Template)]
+        templates = [template for _, source in step.inputs for template in _templates(source)]
         for template in [*templates, *(template for _, template in conditions)]:
             for reference in template.references():
                 root = reference.path[0] if reference.path else ""
@@ -110,7 +129,7 @@ def _compile_step(step: Step, catalog: Catalog) -> CompiledStep:
         known = action.input(name)
         if known is None:
             raise FlowError("unknown_input", f"{action.id} has no input {name!r} (step {step.key!r})")
-        inputs.append((known, Template(value) if isinstance(value, str) else value))
+        inputs.append((known, _compiled(value)))
     return CompiledStep(
         step=step,
         action=action,
@@ -120,12 +139,31 @@ def _compile_step(step: Step, catalog: Catalog) -> CompiledStep:
     )
 
 
+def _compiled(value: Any) -> Any:
+    """A value of a flow file with its templates compiled, however deep they stand."""
+    if isinstance(value, list):
+        return [_compiled(part) for part in value]
+    if isinstance(value, dict):
+        return {name: _compiled(part) for name, part in value.items()}
+    return Template(value) if isinstance(value, str) else value
+
+
+def _templates(source: Any) -> Iterator[Template]:
+    if isinstance(source, Template):
+        yield source
+    elif isinstance(source, list | dict):
+        for part in source if isinstance(source, list) else source.values():
+            yield from _templates(part)
+
+
 def _fill(known: Input, source: Any, values: Values) -> Any:
+    if isinstance(source, list):
+        return [_fill(known, part, values) for part in source]
+    if isinstance(source, dict):
+        return {name: _fill(known, part, values) for name, part in source.items()}
     if not isinstance(source, Template):
         return source
-    if not known.is_text:
-        return source.value(values)
-    return source.text(values, known.insert or as_text)
+    return source.text(values, known.insert or as_text) if known.is_text else source.value(values)
 
 
 async def interpret(flow: CompiledFlow, trigger: Values, port: Port) -> str | None:
@@ -140,35 +178,36 @@ async def interpret(flow: CompiledFlow, trigger: Values, port: Port) -> str | No
     variables: dict[str, Any] = {"trigger": trigger}
     for each in flow.steps:
         key, action = each.step.key, each.action
-        begins = await port.begins(key, action.id)
+        moment = rfc3339(await port.begins(key, action.id))
         outputs = port.recorded(key)
-        if outputs is not None:
+        if outputs:
             variables[key] = outputs
             continue
-        moment = rfc3339(begins)
         values = {**variables, "now": moment, "today": moment[:10]}
+        variables[key] = EMPTY
         inputs: dict[str, Any] = {}
         try:
-            if each.only_if is not None and not each.only_if.holds(values):
-                if each.step.only_if is not None and each.step.only_if.otherwise == "stop":
+            if not each.applies(values):
+                if outputs is None:
                     await port.skip(key, action.id, {}, None)
-                    return f"ended before {key!r}: its conditions do not hold any more"
-                await port.skip(key, action.id, {}, None)
-                variables[key] = EMPTY
+                # The process may have ended between the skipped step and the end of its run.
+                if each.stops:
+                    return f"ended before {key!r}: its conditions do not hold"
+                continue
+            if outputs is not None:
                 continue
             inputs = each.render(values)
             missing = each.missing(inputs)
             if missing is not None and each.step.optional:
                 await port.skip(key, action.id, inputs, None)
-                variables[key] = EMPTY
                 continue
             if missing is not None:
                 raise _missing_input(each, missing)
             valid = action.validate(inputs)
         except FlowError as problem:
-            problem.message = f"Step {key!r}: {problem.message}"
-            await port.fail(key, action.id, inputs, problem)
-            raise
+            named = FlowError(problem.code, f"Step {key!r}: {problem.message}", hint=problem.hint)
+            await port.fail(key, action.id, inputs, named)
+            raise named from problem
         try:
             variables[key] = await port.step(each, valid)
         except Permanent as problem:
@@ -176,14 +215,19 @@ async def interpret(flow: CompiledFlow, trigger: Values, port: Port) -> str | No
                 await port.fail(key, action.id, inputs, problem)
                 raise
             await port.skip(key, action.id, inputs, problem)
-            variables[key] = EMPTY
     return None
 
 
 def _missing_input(step: CompiledStep, missing: Input) -> FlowError:
     source = step.step.inputs.get(missing.name)
+    if source is None:
+        return FlowError(
+            "missing_input",
+            f"input {missing.name!r} of {step.action.id} is not given",
+            hint=f"Add a line `{missing.name}: …` to the step's inputs.",
+        )
     return FlowError(
         "missing_input",
-        f"input {missing.name!r} of {step.action.id} is empty" + (f": {str(source).strip()[:80]}" if source else ""),
+        f"input {missing.name!r} of {step.action.id} is empty: {shorten(str(source), 80, placeholder=' …')}",
         hint="Give the variable a value with `| default: …`, or mark the step `optional: true`.",
     )

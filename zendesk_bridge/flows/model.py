@@ -6,9 +6,10 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator
+from pydantic_core import PydanticCustomError
 
 Values = Mapping[str, Any]
 
@@ -83,9 +84,20 @@ class Condition(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    variable: str
+    variable: str = Field(min_length=1)
     operator: Literal["is", "is_not", "is_present", "is_not_present", "contains", "greater_than", "less_than"]
     value: Any = None
+
+
+def _condition_kind(part: Any) -> str:
+    """Which of the two a part of a tree is meant to be: problems are then told of that one alone."""
+    tree = isinstance(part, Conditions) or (isinstance(part, dict) and ("all" in part or "any" in part))
+    return "Conditions" if tree else "Condition"
+
+
+Part = Annotated[
+    Annotated[Condition, Tag("Condition")] | Annotated["Conditions", Tag("Conditions")], Discriminator(_condition_kind)
+]
 
 
 class Conditions(BaseModel):
@@ -93,8 +105,8 @@ class Conditions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    all: list[Condition | Conditions] | None = None
-    any: list[Condition | Conditions] | None = None
+    all: list[Part] | None = None
+    any: list[Part] | None = None
 
 
 class OnlyIf(Conditions):
@@ -127,6 +139,11 @@ class Step(BaseModel):
     # What to do where nobody can tell whether a message was sent: send again, go on without, or ask a person.
     in_doubt: Literal["repeat", "skip", "ask"] = "ask"
 
+    @field_validator("inputs", mode="before")
+    @classmethod
+    def _nothing_is_no_inputs(cls, inputs: Any) -> Any:
+        return {} if inputs is None else inputs
+
 
 class Flow(BaseModel):
     """An action flow as its file says it: a trigger and ordered steps."""
@@ -147,17 +164,22 @@ class Flow(BaseModel):
     @classmethod
     def _keys_differ(cls, steps: list[Step]) -> list[Step]:
         seen: set[str] = set()
-        for step in steps:
+        for index, step in enumerate(steps):
+            where = {"step": step.key, "index": index}
             if step.key in seen:
-                raise ValueError(f"two steps have the key {step.key!r}")
+                raise PydanticCustomError("duplicate_key", "two steps have the key '{step}'", where)
             if step.key in RESERVED_NAMES:
-                raise ValueError(f"{step.key!r} is taken; give the step another key")
+                raise PydanticCustomError("reserved_key", "'{step}' has a meaning in templates already", where)
             seen.add(step.key)
         return steps
 
 
-#: Names that templates and conditions have from the start.
-RESERVED_NAMES = frozenset({"trigger", "now", "today", "item", "index", "forloop"})
+#: Names that templates and conditions have from the start, and Liquid's own words, which cannot start a variable.
+RESERVED_NAMES = frozenset(
+    {"trigger", "now", "today", "item", "index", "forloop"}
+    | {"true", "false", "nil", "null", "empty", "blank", "and", "or", "contains", "not", "in", "if", "else", "for"}
+    | {"as", "cols", "continue", "limit", "offset", "required", "reversed", "with"}
+)
 
 
 @dataclass(frozen=True, kw_only=True)

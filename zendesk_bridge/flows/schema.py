@@ -15,9 +15,13 @@ def flow_schema(catalog: Catalog) -> dict[str, Any]:
     schema = Flow.model_json_schema(by_alias=True)
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "Action flow"
+    for conditions in ("Conditions", "OnlyIf"):
+        schema["$defs"][conditions]["anyOf"] = [{"required": ["all"]}, {"required": ["any"]}]
     trigger = schema["$defs"]["TriggerReference"]["properties"]["event"]
     trigger["enum"] = sorted(catalog.triggers)
     step = schema["$defs"]["Step"]
+    for action in catalog.actions.values():
+        schema["$defs"] |= _form(action).get("$defs", {})
     step["properties"]["action"]["enum"] = sorted(catalog.names)
     step["allOf"] = [
         {
@@ -32,8 +36,12 @@ def flow_schema(catalog: Catalog) -> dict[str, Any]:
     return schema
 
 
+def _form(action: Action) -> dict[str, Any]:
+    return action.form.model_json_schema()
+
+
 def _inputs(action: Action) -> dict[str, Any]:
-    form = action.form.model_json_schema()
+    form = _form(action)
     properties: dict[str, Any] = {}
     for each in action.inputs:
         own = {name: value for name, value in form["properties"][each.name].items() if name != "title"}
@@ -45,5 +53,4 @@ def _inputs(action: Action) -> dict[str, Any]:
         "properties": properties,
         "required": [each.name for each in action.inputs if each.required],
         "additionalProperties": False,
-        **({"$defs": form["$defs"]} if "$defs" in form else {}),
     }

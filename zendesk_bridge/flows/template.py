@@ -2,62 +2,44 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import json
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache, wraps
+from functools import cache
+from io import StringIO
 from typing import Any, TextIO, cast
 
 from liquid import Environment, RenderContext
+from liquid.ast import Node
+from liquid.builtin.content import ContentNode
+from liquid.builtin.expressions import FilteredExpression, KeywordArgument, LoopExpression
+from liquid.builtin.expressions.filtered import Filter
+from liquid.builtin.expressions.primitive import Blank, Empty, RangeLiteral
 from liquid.builtin.output import Output, OutputNode
+from liquid.builtin.tags.for_tag import ForNode, ForTag
 from liquid.exceptions import LiquidError, ResourceLimitError
-from liquid.filter import with_context
+from liquid.expression import Expression
 from liquid.template import BoundTemplate
-from liquid.token import TOKEN_CONTENT, TOKEN_ILLEGAL
+from liquid.token import TOKEN_CONTENT, TOKEN_ILLEGAL, Token
 from liquid.undefined import is_undefined
+from liquid.utils import ReadOnlyChainMap
 
 from zendesk_bridge.flows.errors import FlowError
-from zendesk_bridge.flows.model import Values, parse_time
-
-#: The longest text a template reads or a filter makes, and the longest list a filter takes.
-TEXT_LIMIT = 64 * 1024
-LIST_LIMIT = 1_000
+from zendesk_bridge.flows.filters import FILTERS as FILTERS  # a template's author knows it from here
+from zendesk_bridge.flows.filters import LIST_LIMIT, TEXT_LIMIT, WORK_LIMIT, LimitReached, all_filters, as_text, takes
+from zendesk_bridge.flows.model import Values
 
 TAGS = ("if", "unless", "case", "for", "assign", "comment")  # `raw` is the lexer's own
-FILTERS = (
-    *("abs", "append", "at_least", "at_most", "capitalize", "ceil", "compact", "date", "default", "divided_by"),
-    *("downcase", "first", "floor", "join", "last", "lstrip", "map", "minus", "modulo", "plus", "prepend", "remove"),
-    *("remove_first", "replace", "replace_first", "reverse", "round", "rstrip", "size", "slice", "sort", "split"),
-    *("strip", "strip_html", "strip_newlines", "times", "truncate", "truncatewords", "uniq", "upcase", "where"),
-)
 
 Insert = Callable[[object], str]
 
 
-def as_text(value: object) -> str:
-    """A value as plain text: null is empty, true is `true`, a list is its items with commas, an object is JSON."""
-    if isinstance(value, str):
-        return value
-    if value is None or is_undefined(value):
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, list | tuple):
-        return ", ".join(as_text(item) for item in value)
-    if isinstance(value, dict):
-        return json.dumps(value, ensure_ascii=False, default=str)
-    if isinstance(value, range):
-        return ", ".join(str(number) for number in value)
-    return str(value)
-
-
 @dataclass(frozen=True, kw_only=True)
 class Reference:
-    """A variable that a template uses, and the line of the template it stands in (0 is the first)."""
+    """A variable that a template uses, and where in the template it stands."""
 
     path: tuple[str, ...]
-    line: int
+    at: int
 
 
 class Template:
@@ -65,27 +47,32 @@ class Template:
 
     def __init__(self, source: str) -> None:
         self.source = source
-        self._literal = "{{" not in source and "{%" not in source
         self._parsed: BoundTemplate | None = None
         self._only: OutputNode | None = None
-        if self._literal:
+        if not is_template(source):
             return
+        _check_delimiters(source)
         try:
             self._parsed = _environment().from_string(source)
+            for expression in _expressions(self._parsed.nodes, _Context(self._parsed)):
+                _check_expression(expression)
         except LiquidError as problem:
-            raise TemplateSyntax(problem, source) from problem
-        for name, places in self._parsed.analyze().filters.items():
-            if name not in FILTERS:
-                raise UnknownFilter(name, source.count("\n", 0, places[0].index))
-        nodes = self._parsed.nodes
+            raise _syntax_problem(problem) from problem
+        except RecursionError as problem:
+            raise TemplateProblem(_TOO_DEEP, 0) from problem
+        nodes = [node for node in self._parsed.nodes if not (isinstance(node, ContentNode) and node.blank)]
         if len(nodes) == 1 and isinstance(nodes[0], OutputNode):
             self._only = nodes[0]
 
     def value(self, values: Values) -> object:
-        """The value of a template that is one variable, with its type; the text of any other."""
-        if self._only is not None:
-            return self._evaluate(values)
-        return self.text(values, as_text)
+        """The value of a template that is one variable, with its type; the text of any other. Raises FlowError."""
+        if self._only is None:
+            return self.text(values, as_text)
+        assert self._parsed is not None
+        try:
+            return _settled(self._only.expression.evaluate(_Context(self._parsed, globals=values)))
+        except Exception as problem:
+            raise _failure(problem) from problem
 
     def text(self, values: Values, insert: Insert) -> str:
         """The text, each inserted value turned into text by `insert`. Raises FlowError."""
@@ -93,12 +80,15 @@ class Template:
             return self.source
         context = _Context(self._parsed, globals=values)
         context.insert = insert
-        buffer = self._parsed._get_buffer()
+        buffer = _Buffer()
         try:
-            self._parsed.render_with_context(context, buffer)
-        except LiquidError as problem:
+            for node in self._parsed.nodes:
+                node.render(context, buffer)
+        except Exception as problem:
             raise _failure(problem) from problem
-        return buffer.getvalue()
+        text = buffer.getvalue()
+        # Halves of characters cannot be stored or sent.
+        return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
     def references(self) -> Iterator[Reference]:
         """The variables that come from outside the template."""
@@ -106,84 +96,238 @@ class Template:
             return
         for places in self._parsed.analyze().globals.values():
             for place in places:
-                line = self.source.count("\n", 0, place.span.index)
                 path: list[str] = []
                 for segment in place.segments:
                     if not isinstance(segment, str):
                         break
                     path.append(segment)
-                yield Reference(path=tuple(path), line=line)
+                yield Reference(path=tuple(path), at=place.span.index)
 
-    def _evaluate(self, values: Values) -> object:
-        assert self._parsed is not None
-        assert self._only is not None
-        try:
-            value = self._only.expression.evaluate(_Context(self._parsed, globals=values))
-        except LiquidError as problem:
-            raise _failure(problem) from problem
-        return None if is_undefined(value) else value
+
+def is_template(text: str) -> bool:
+    """Whether there is anything to fill in."""
+    return "{{" in text or "{%" in text
 
 
 class TemplateProblem(FlowError):
-    """A template that cannot be compiled; `line` is the line of the template, counted from 0."""
+    """A template that cannot be compiled, and where in it the problem is."""
 
-    line: int = 0
+    def __init__(self, message: str, at: int, *, code: str = "template_syntax", hint: str = "") -> None:
+        super().__init__(code, message, hint=hint or "See “Templates” in the README.")
+        self.at = at
 
 
 class UnknownFilter(TemplateProblem):
     """A template that uses a filter there is not."""
 
-    def __init__(self, name: str, line: int) -> None:
-        super().__init__(
-            "unknown_filter", f"there is no filter {name!r}", hint=f"Filters: {', '.join(sorted(FILTERS))}."
-        )
+    def __init__(self, name: str, at: int) -> None:
+        hint = f"Filters: {', '.join(FILTERS)}."
+        super().__init__(f"there is no filter {name!r}", at, code="unknown_filter", hint=hint)
         self.name = name
-        self.line = line
 
 
-class TemplateSyntax(TemplateProblem):
-    """A template that cannot be read."""
-
-    def __init__(self, problem: LiquidError, source: str) -> None:
-        message = str(problem.message).strip()
-        if message.startswith("unexpected tag"):
-            message = f"{message}; a template may use {', '.join(TAGS)} and raw"
-        super().__init__("template_syntax", message, hint="See “Templates” in the README.")
-        start = problem.token.start_index if problem.token else 0
-        self.line = source.count("\n", 0, max(start, 0))
+# What stands in one pair of braces; the library reads it in quadratic time.
+_LONGEST_TAG = 2_000
+# More terms joined by `and`, or brackets within brackets, would need more stack than there is.
+_DEEPEST = 100
+_OPENING = re.compile(r"\{\{|\{%")
+_END_OF_RAW = re.compile(r"\{%-?\s*endraw\s*-?%\}")
 
 
-class _LimitReached(LiquidError):
-    pass
+def _check_delimiters(source: str) -> None:
+    """Finds what is open or empty in one pass: the library's lexer takes minutes for some such texts."""
+    if len(source) > TEXT_LIMIT:
+        raise TemplateProblem(f"a template has at most {TEXT_LIMIT // 1024} KiB", 0, code="template_limit")
+    at = 0
+    while found := _OPENING.search(source, at):
+        opening, closing = found[0], "}}" if found[0] == "{{" else "%}"
+        end = source.find(closing, found.end())
+        if end < 0:
+            raise TemplateProblem(f"'{opening}' is never closed: '{closing}' is missing", found.start())
+        if end - found.end() > _LONGEST_TAG:
+            raise TemplateProblem(f"there are more than {_LONGEST_TAG:,} characters in one '{opening}'", found.start())
+        inside = source[found.end() : end].strip("- \t\r\n")
+        if not inside:
+            raise TemplateProblem(f"there is nothing between '{opening}' and '{closing}'", found.start())
+        at = end + 2
+        if opening == "{%" and inside == "raw":
+            if (closed := _END_OF_RAW.search(source, at)) is None:
+                raise TemplateProblem("{% raw %} is never closed: {% endraw %} is missing", found.start())
+            at = closed.end()
+        elif opening == "{%" and inside.split(None, 1)[0] == "doc":
+            raise TemplateProblem(_unknown_tag("doc"), found.start())
 
 
-def _failure(problem: LiquidError) -> FlowError:
-    if isinstance(problem, _LimitReached | ResourceLimitError):
+def _expressions(nodes: Iterable[Node], context: RenderContext) -> Iterator[Expression]:
+    for node in nodes:
+        yield from node.expressions()
+        yield from _expressions(node.children(context), context)
+
+
+def _check_expression(expression: Expression, depth: int = 0) -> None:
+    """What the library would find out only when the template is used, with some values."""
+    if depth > _DEEPEST:
+        raise TemplateProblem(_TOO_DEEP, _position(expression.token))
+    for part in expression.children():
+        if isinstance(part, RangeLiteral) and not isinstance(expression, LoopExpression):
+            message = "a range such as (1..3) works in {% for … in … %} only"
+            raise TemplateProblem(message, _position(part.token))
+        _check_expression(part, depth + 1)
+    if isinstance(expression, FilteredExpression):
+        for each in expression.filters or ():
+            _check_filter(each)
+
+
+def _check_filter(used: Filter) -> None:
+    at = _position(used.token)
+    if used.name not in FILTERS:
+        raise UnknownFilter(used.name, at)
+    least, most, named = takes(used.name)
+    by_name = {each.name for each in used.args if isinstance(each, KeywordArgument)}
+    given = len(used.args) - len(by_name)
+    if by_name - named:
+        raise TemplateProblem(f"the filter {used.name!r} takes nothing named {min(by_name - named)!r}", at)
+    if not least <= given <= most:
+        amount = "no value" if most == 0 else f"{least}" if least == most else f"{least} to {most}"
+        values = "" if most == 0 else " value" if amount == "1" else " values"
+        example = f": `| {used.name}: …`" if given < least else ""
+        raise TemplateProblem(f"the filter {used.name!r} takes {amount}{values}, not {given}{example}", at)
+
+
+def _position(token: Token | None) -> int:
+    return max(token.start_index, 0) if token else 0
+
+
+_TOO_DEEP = "this is nested too deeply, or too long"
+# The library's words for what it met, in words for people who do not write parsers.
+_WORDS = (
+    (re.compile(r"^unexpected tag 'end of expression'$"), "{% case %} is never closed: {% endcase %} is missing"),
+    (
+        re.compile(r"^expected tag end(\w+), found end of expression$"),
+        r"{% \1 %} is never closed: {% end\1 %} is missing",
+    ),
+    (
+        re.compile(r"^comment tag was never closed$"),
+        "{% comment %} is never closed: {% endcomment %} is missing",
+    ),
+    (re.compile(r"^unexpected tag '(end\w+|else|elsif|when)'$"), r"{% \1 %} belongs to no tag before it"),
+    (re.compile(r"^expected end of expression, found '\|'$"), "filters work in {{ }} and in {% assign %} only"),
+    (re.compile(r"^expected end of expression, found .*$"), "FOUND is too much here: is an operator or a '|' missing?"),
+    (re.compile(r"^expected a primitive expression, found .*$"), "a variable or a value is missing before FOUND"),
+    (re.compile(r"^expected word, found .*$"), "the name of a filter is missing before FOUND"),
+    (re.compile(r"^expected in, found .*$"), "'in' is missing before FOUND: {% for item in list %}"),
+    (
+        re.compile(r"^expected an identifier, found .*$"),
+        "FOUND cannot stand after a dot; ['limit'] or [0] in brackets can",
+    ),
+    (re.compile(r"^unexpected ('\"'|\"'\")$"), "a text's second quotation mark is missing"),
+    (re.compile(r"^missing or unexpected path segment$"), "a name is missing in brackets"),
+    (re.compile(r"^unexpected '([{}])'$"), r"'\1' is too much here, or a second one is missing"),
+    (re.compile(r"^unexpected ('.')$"), r"\1 cannot stand here"),
+    (re.compile(r"end of expression"), "the end"),
+    (re.compile(r"^unexpected liquid parsing error$"), _TOO_DEEP),
+    (re.compile(r"^block nesting limit reached$"), "tags are nested more than 30 deep"),
+)
+
+
+def _syntax_problem(problem: LiquidError) -> TemplateProblem:
+    message = str(problem.message).strip()
+    for pattern, words in _WORDS:
+        message = pattern.sub(words, message)
+    if unknown := re.fullmatch(r"unexpected tag '(.*)'", message):
+        message = _unknown_tag(unknown[1])
+    found = problem.token.value if problem.token else ""
+    message = message.replace("FOUND", "the end" if found in ("", "end of expression") else repr(found[:40]))
+    return TemplateProblem(message, _position(problem.token))
+
+
+def _unknown_tag(name: str) -> str:
+    return f"the tag {{% {name} %}} cannot be used; a template may use {', '.join(TAGS)} and raw"
+
+
+_LIMITS = {
+    "loop iteration limit reached": f"loops inside loops would go round more than {10 * LIST_LIMIT:,} times",
+    "local namespace limit reached": "{% assign %} would keep more than 1 MiB",
+}
+
+
+def _failure(problem: Exception) -> FlowError:
+    if isinstance(problem, LimitReached | ResourceLimitError):
         return FlowError(
             "template_limit",
-            str(problem.message),
+            _LIMITS.get(str(problem.message), str(problem.message)),
             hint=f"A filter makes at most {TEXT_LIMIT // 1024} KiB of text and takes at most {LIST_LIMIT:,} items.",
         )
-    return FlowError("template_failed", str(problem.message), hint="Check the filter and the value it gets.")
+    reason = problem.message if isinstance(problem, LiquidError) else f"it does not work with these values ({problem})"
+    return FlowError("template_failed", str(reason), hint="Check the template and the values it gets.")
+
+
+def _settled(value: object) -> object:
+    """A value as conditions and actions know it: none of the library's own kinds of nothing."""
+    if is_undefined(value) or isinstance(value, Empty | Blank):
+        return None
+    return list(value) if isinstance(value, tuple) else value
+
+
+class _Buffer(StringIO):
+    _left = 16 * TEXT_LIMIT
+
+    def write(self, text: str) -> int:
+        self._left -= len(text)
+        if self._left < 0:
+            raise LimitReached(f"the text would have more than {16 * TEXT_LIMIT // 1024:,} KiB")
+        return super().write(text)
 
 
 class _Context(RenderContext):
     insert: Insert = staticmethod(as_text)
+    _work = 0
+
+    def __init__(self, template: BoundTemplate, **options: Any) -> None:
+        super().__init__(template, **options)
+        # Without the library's `now` and `today`, which read the clock: a template sees the recorded start of its step.
+        self.scope = ReadOnlyChainMap(self.locals, self.globals)
 
     def get(self, path: list[object], **options: Any) -> object:
         value = super().get(path, **options)
         return value[:TEXT_LIMIT] if isinstance(value, str) and len(value) > TEXT_LIMIT else value
+
+    def spend(self, name: str, amount: int) -> None:
+        """Counts what filters and loops go through. Raises LimitReached."""
+        self._work += amount
+        if self._work > WORK_LIMIT:
+            raise LimitReached(f"{name}: the loops and filters of this template go through too much text")
 
 
 class _OutputNode(OutputNode):
     __slots__ = ()
 
     def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
-        return buffer.write(cast(_Context, context).insert(self.expression.evaluate(context)))
+        context = cast(_Context, context)
+        value = _settled(self.expression.evaluate(context))
+        if isinstance(value, list | dict):
+            value = as_text(value)[:TEXT_LIMIT]
+            context.spend("output", len(value))
+        return buffer.write(context.insert(value))
 
 
 class _Output(Output):
     node_class = _OutputNode
+
+
+class _ForNode(ForNode):
+    __slots__ = ()
+
+    def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
+        items = self.expression.iterable.evaluate(context)
+        if isinstance(items, range) and items.stop - items.start > LIST_LIMIT:
+            raise LimitReached(f"for: a range of more than {LIST_LIMIT:,} numbers")
+        cast(_Context, context).spend("for", 32 * (len(items) if isinstance(items, list | dict | range) else 1))
+        return super().render_to_output(context, buffer)
+
+
+class _For(ForTag):
+    node_class = _ForNode
 
 
 class _Bound(BoundTemplate):
@@ -193,7 +337,6 @@ class _Bound(BoundTemplate):
 class _Environment(Environment):
     template_class = _Bound
     loop_iteration_limit = 10 * LIST_LIMIT
-    output_stream_limit = 16 * TEXT_LIMIT
     local_namespace_limit = 16 * TEXT_LIMIT
 
     def setup_tags_and_filters(self, *, extra: bool = False) -> None:
@@ -201,59 +344,10 @@ class _Environment(Environment):
         allowed = {*TAGS, TOKEN_CONTENT, TOKEN_ILLEGAL}
         self.tags = {name: tag for name, tag in self.tags.items() if name in allowed}
         self.add_tag(_Output)
-        self.filters = {name: _bounded(name, self.filters[name]) for name in FILTERS if name != "date"}
-        self.filters["date"] = _date
+        self.add_tag(_For)
+        self.filters = all_filters()
 
 
 @cache
 def _environment() -> Environment:
     return _Environment()
-
-
-def _bounded(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """The filter, stopped before it makes or takes more than the limits allow."""
-
-    @wraps(function)
-    def bounded(value: Any, *arguments: Any, **options: Any) -> Any:
-        if isinstance(value, list | tuple) and len(value) > LIST_LIMIT:
-            raise _LimitReached(f"{name}: a list of {len(value):,} items", token=None)
-        if (size := _size(name, value, arguments)) > TEXT_LIMIT:
-            raise _LimitReached(f"{name}: a text of {size:,} characters", token=None)
-        result = function(value, *arguments, **options)
-        if isinstance(result, list) and len(result) > LIST_LIMIT:
-            raise _LimitReached(f"{name}: a list of {len(result):,} items", token=None)
-        if isinstance(result, str) and len(result) > TEXT_LIMIT:
-            raise _LimitReached(f"{name}: a text of {len(result):,} characters", token=None)
-        return result
-
-    return bounded
-
-
-def _size(name: str, value: Any, arguments: tuple[Any, ...]) -> int:
-    """How long the result of a filter that can grow its text would be."""
-    first = str(arguments[0]) if arguments else ""
-    if name in ("append", "prepend"):
-        return len(as_text(value)) + len(first)
-    if name == "replace" and len(arguments) > 1:
-        text = as_text(value)
-        return len(text) + (text.count(first) if first else len(text) + 1) * len(str(arguments[1]))
-    if name == "join" and isinstance(value, list | tuple):
-        return sum(len(as_text(item)) + len(first) for item in value)
-    return 0
-
-
-@with_context
-def _date(value: Any, form: object = "%Y-%m-%d", *, context: RenderContext) -> str:
-    """`date: "%d.%m.%Y"`: a time as text. `now` and `today` are the recorded start of the step."""
-    if value in ("now", "today"):
-        value = context.resolve(str(value))
-    if value is None or is_undefined(value) or value == "":
-        return ""
-    pattern = as_text(form)
-    if len(pattern) > 100:
-        raise _LimitReached("date: a format of more than 100 characters", token=None)
-    try:
-        moment = value if isinstance(value, dt.date) else parse_time(as_text(value))
-        return moment.strftime(pattern)
-    except ValueError:
-        return as_text(value)

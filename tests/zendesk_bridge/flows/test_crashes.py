@@ -1,0 +1,201 @@
+"""Events are accepted once, and after any crash everything is done once."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from zendesk_bridge.flows import runner as runner_module
+from zendesk_bridge.flows import store
+from zendesk_bridge.flows.errors import (
+    Credentials,
+    NeedsInvite,
+    StorageError,
+)
+from zendesk_bridge.flows.port import Timing
+
+READ = {"key": "a", "action": "far.look"}
+MAKE = {"key": "message", "action": "far.make"}
+FLOW = (
+    {"key": "one", "action": "far.look"},
+    {"key": "first", "action": "far.make", "inputs": {"what": "first {{ one.value }}"}},
+    {"key": "two", "action": "far.look"},
+    {"key": "second", "action": "far.make", "inputs": {"what": "second {{ two.value }}"}},
+    {"key": "sign", "action": "far.mark"},
+)
+UNINVITED = NeedsInvite("not_in_channel", "The app is not in C1", channel="C1")
+REVOKED = Credentials("token_revoked", "The token was revoked", service="far", hint="Connect again.")
+
+
+async def settled(engine: Any, run: str) -> None:
+    """Until the run is a row alone."""
+    await engine.see(lambda: run not in engine.runner._known)
+
+
+# Accepting
+
+
+async def test_an_event_starts_each_of_its_flows_once_however_often_it_is_delivered(engine: Any, far: Any) -> None:
+    flows = [await engine.flow(MAKE, key="left"), await engine.flow(MAKE, key="right")]
+    given = await asyncio.gather(*(engine.accept(*flows, id="01HX") for _ in range(20)))
+    assert sorted(run.id for runs in given for run in runs) == ["01HX:left", "01HX:right"]
+    await engine.end("01HX:left")
+    await engine.end("01HX:right")
+    assert await engine.accept(*flows, id="01HX") == []
+    assert far.values() == {"message": 2}
+
+
+async def test_an_event_and_its_runs_are_stored_together_or_not_at_all(
+    engine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flow = await engine.flow(MAKE)
+    engine.write_fails(1, "insert_run")
+    with pytest.raises(StorageError):
+        await engine.accept(flow)
+    assert await engine.journal.read(lambda connection: store.select_event(connection, "event")) is None
+    (run,) = await engine.accept(flow)  # Zendesk delivers it again
+    assert (await engine.end(run.id))["status"] == "succeeded"
+
+
+async def test_a_burst_of_events_takes_few_commits_to_accept(engine_at: Callable[..., Any]) -> None:
+    engine = await engine_at(resume=False)
+    engine.runner._stopping = True  # accepts only
+    flow = await engine.flow(MAKE)
+    before = engine.journal.commits
+    await asyncio.gather(*(engine.accept(flow, id=f"e{number}") for number in range(200)))
+    assert engine.journal.commits - before <= 10
+
+
+async def test_an_event_is_worked_on_even_if_who_brought_it_hangs_up(engine: Any) -> None:
+    flow = await engine.flow(MAKE)
+    request = asyncio.create_task(engine.accept(flow))
+    await asyncio.sleep(0)
+    request.cancel()
+    await asyncio.gather(request, return_exceptions=True)
+    await asyncio.sleep(0.1)
+    assert (await engine.end("event:flow"))["status"] == "succeeded"
+
+
+# Crashes
+
+
+@pytest.mark.parametrize("stop", [False, True])
+async def test_a_crash_at_any_moment_leaves_every_effect_done_once(
+    database: Path, engine_at: Callable[..., Any], far: Any, stop: bool
+) -> None:
+    """Dies after each write and around each call of the far side, one after the other."""
+    ends = {"key": "gone", "action": "far.look", "only_if": {"all": [_never()], "else": "stop"}}
+    steps = (*FLOW[:3], ends, *FLOW[3:]) if stop else FLOW
+    made = {"first seen one": 1} if stop else {"first seen one": 1, "second seen two": 1}
+    timing = Timing(looks=(0.01, 0.02), retry_first=0.01)
+    at = 0
+    while True:
+        at += 1
+        far.made.clear()
+        far.calls.clear()
+        far.marks.clear()
+        far.power = type(far.power)(at)
+        run = f"event{at}:flow"
+        if await _until_it_dies(await engine_at(timing=timing, resume=False), steps, f"event{at}"):
+            break
+        engine = await engine_at(timing=timing, resume=False)
+        shown = await _accept_and_end(engine, steps, f"event{at}")
+        assert shown["status"] == "succeeded", (at, shown)
+        assert far.values() == made, (at, far.calls)
+        keys = [step["key"] for step in steps]
+        assert [step["key"] for step in shown["steps"]] == keys[: keys.index("gone") + 1 if stop else None]
+        assert {step["status"] for step in shown["steps"]} <= {"succeeded", "skipped"}
+        assert shown["note"] is None or stop
+        assert far.marks == ({} if stop else {"sign": far.marks.get("sign")})
+        await engine.close()
+        assert (await _once_more(engine_at, run))["status"] == "succeeded"
+        assert far.values() == made
+    assert at > (12 if stop else 20)
+
+
+def _never() -> dict[str, Any]:
+    return {"variable": "two.value", "operator": "is", "value": "something else"}
+
+
+async def _until_it_dies(engine: Any, steps: Any, event: str) -> bool:
+    """Whether the run ended before the power went off."""
+    done = asyncio.create_task(_accept_and_end(engine, steps, event))
+    await engine.see(lambda: engine.journal.power.off or done.done())
+    survived = done.done()
+    done.cancel()
+    await asyncio.gather(done, return_exceptions=True)
+    await engine.kill()
+    return survived
+
+
+async def _accept_and_end(engine: Any, steps: Any, event: str) -> dict[str, Any]:
+    await engine.runner.start()
+    await engine.accept(await engine.flow(*steps), id=event)
+    return dict(await engine.end(f"{event}:flow"))
+
+
+async def _once_more(engine_at: Callable[..., Any], run: str) -> dict[str, Any]:
+    engine = await engine_at()
+    await engine.runner.idle()
+    shown = await engine.shown(run)
+    await engine.close()
+    return dict(shown)
+
+
+async def test_several_crashes_in_a_row_change_nothing(engine_at: Callable[..., Any], far: Any) -> None:
+    chance = random.Random(4021)
+    timing = Timing(looks=(0.01, 0.02), retry_first=0.01)
+    for number in range(15):
+        far.made.clear()
+        for _ in range(3):
+            far.power = type(far.power)(chance.randint(1, 22))
+            await _until_it_dies(await engine_at(timing=timing, resume=False), FLOW, f"event{number}")
+        engine = await engine_at(timing=timing, resume=False)
+        shown = await _accept_and_end(engine, FLOW, f"event{number}")
+        await engine.close()
+        assert (shown["status"], len(shown["steps"])) == ("succeeded", 5)
+        assert far.values() == {"first seen one": 1, "second seen two": 1}
+
+
+async def test_what_is_recorded_is_not_read_again(engine_at: Callable[..., Any], far: Any) -> None:
+    engine = await engine_at()
+    gate = asyncio.Event()
+    far.next("mark", gate)
+    (run,) = await engine.accept(await engine.flow(*FLOW))
+    await engine.see(lambda: far.count("mark") >= 1)
+    await engine.journal.write(lambda connection: None)
+    await engine.kill()
+    engine = await engine_at()
+    shown = await engine.end(run.id)
+    assert far.calls == ["look", "make", "look", "make", "mark", "mark"]
+    assert [step["attempts"] for step in shown["steps"]] == [1, 1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("failures", [1, 2, 3])
+async def test_a_database_that_fails_for_a_while_loses_and_doubles_nothing(
+    engine: Any, far: Any, monkeypatch: pytest.MonkeyPatch, failures: int
+) -> None:
+    monkeypatch.setattr(runner_module, "STORAGE_PAUSE", 0.02)
+    flow = await engine.flow(*FLOW)
+    far.next("mark", lambda: engine.write_fails(failures, "put_step"))
+    (run,) = await engine.accept(flow)
+    shown = await engine.end(run.id)
+    assert [step["status"] for step in shown["steps"]] == ["succeeded"] * 5
+    assert far.values() == {"first seen one": 1, "second seen two": 1}
+
+
+async def test_a_run_never_succeeds_in_the_history_with_a_step_that_has_not(
+    engine: Any, far: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner_module, "STORAGE_PAUSE", 0.02)
+    flow = await engine.flow(MAKE)
+    far.next("make", lambda: engine.write_fails(1, "put_step"), after=True)
+    (run,) = await engine.accept(flow)
+    shown = await engine.end(run.id)
+    assert [shown["status"], shown["steps"][0]["status"]] == ["succeeded", "succeeded"]
+    assert far.values() == {"message": 1}

@@ -1,0 +1,209 @@
+"""Compares a flow with the catalog: every name, input, template and variable, each problem with its line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import ValidationError
+
+from zendesk_bridge.flows.catalog import Action, Catalog, Output, in_words, nearest
+from zendesk_bridge.flows.conditions import can_be_ordered, variable_template
+from zendesk_bridge.flows.document import Document, Path
+from zendesk_bridge.flows.filters import FILTERS
+from zendesk_bridge.flows.model import Condition, Conditions, Flow, Problem, Step
+from zendesk_bridge.flows.template import Template, TemplateProblem, UnknownFilter, is_template
+
+_TAKE_NO_VALUE = ("is_present", "is_not_present")
+#: What lists and texts offer below their own names.
+_ALWAYS_BELOW = ("size", "first", "last")
+
+
+def check_flow(flow: Flow, document: Document, file: str, catalog: Catalog) -> list[Problem]:
+    """Everything that would keep a flow of good shape from running."""
+    return list(_Check(flow, document, file, catalog).problems())
+
+
+def did_you_mean(name: str | None) -> str | None:
+    """The suggestion for a mistyped name."""
+    return f"did you mean {name!r}?" if name else None
+
+
+class _Check:
+    def __init__(self, flow: Flow, document: Document, file: str, catalog: Catalog) -> None:
+        self._flow = flow
+        self._document = document
+        self._file = file
+        self._catalog = catalog
+        self._order = [step.key for step in flow.steps]
+        # What each root of a variable offers, as far as the flow has come; None: anything may be there.
+        self._outputs: dict[str, tuple[Output, ...] | None] = {}
+
+    def problems(self) -> Iterator[Problem]:
+        reference = self._flow.trigger
+        trigger = self._catalog.triggers.get(reference.event)
+        if trigger is None:
+            yield self._problem(
+                ("trigger", "event"),
+                "unknown_trigger",
+                f"there is no trigger {reference.event!r}",
+                did_you_mean(nearest(reference.event, self._catalog.triggers)),
+            )
+        self._outputs["trigger"] = trigger.outputs if trigger else None
+        if reference.conditions:
+            yield from self._conditions(reference.conditions, ("trigger", "conditions"), None)
+        self._outputs |= {"now": (), "today": ()}
+        for index, step in enumerate(self._flow.steps):
+            yield from self._step(step, ("steps", index))
+
+    def _problem(
+        self,
+        path: Path,
+        code: str,
+        message: str,
+        suggestion: str | None = None,
+        *,
+        step: str | None = None,
+        input: str | None = None,
+        at: int | None = None,
+    ) -> Problem:
+        return Problem(
+            file=self._file,
+            line=self._document.line(path) if at is None else self._document.line_inside(path, at),
+            step=step,
+            input=input,
+            code=code,
+            message=message,
+            suggestion=suggestion,
+        )
+
+    def _step(self, step: Step, path: Path) -> Iterator[Problem]:
+        if step.only_if:
+            yield from self._conditions(step.only_if, (*path, "only_if"), step.key)
+        action = self._catalog.action(step.action)
+        if action is None:
+            message = f"there is no action {step.action!r}"
+            suggestion = did_you_mean(nearest(step.action, self._catalog.names))
+            yield self._problem((*path, "action"), "unknown_action", message, suggestion, step=step.key)
+        else:
+            yield from self._inputs(step, action, path)
+        self._outputs[step.key] = action.outputs if action else None
+
+    def _inputs(self, step: Step, action: Action, path: Path) -> Iterator[Problem]:
+        literal: dict[str, Any] = {}
+        for name, value in step.inputs.items():
+            place = (*path, "inputs", name)
+            if action.input(name) is None:
+                known = [each.name for each in action.inputs]
+                suggestion = did_you_mean(nearest(name, known)) or f"its inputs are {', '.join(known)}"
+                message = f"{action.id} has no input {name!r}"
+                yield self._problem(place, "unknown_input", message, suggestion, step=step.key, input=name)
+                continue
+            templates = list(_templates(value, place))
+            for where, source in templates:
+                yield from self._template(source, where, step.key, name)
+            if not templates and value is not None:
+                literal[name] = value
+        for each in action.inputs:
+            if each.required and step.inputs.get(each.name) is None:
+                place = (*path, "inputs", each.name)
+                message = f"{action.id} needs the input {each.name!r}"
+                yield self._problem(place, "missing_input", message, step=step.key, input=each.name)
+        try:
+            action.form.model_validate(literal)
+        except ValidationError as problem:
+            for error in problem.errors():
+                name = str(error["loc"][0])
+                if name in literal:
+                    place = (*path, "inputs", name)
+                    yield self._problem(place, "invalid_input", in_words(error), step=step.key, input=name)
+
+    def _conditions(self, conditions: Conditions, path: Path, step: str | None) -> Iterator[Problem]:
+        if conditions.all is None and conditions.any is None:
+            message = "conditions need `all` or `any`, and comparisons below it"
+            yield self._problem(path, "missing", message, step=step)
+        for name, parts in (("all", conditions.all), ("any", conditions.any)):
+            for index, part in enumerate(parts or ()):
+                place = (*path, name, index)
+                if isinstance(part, Conditions):
+                    yield from self._conditions(part, place, step)
+                else:
+                    yield from self._condition(part, place, step)
+
+    def _condition(self, condition: Condition, path: Path, step: str | None) -> Iterator[Problem]:
+        source = variable_template(condition)
+        shift = source.index(condition.variable.strip())
+        yield from self._template(source, (*path, "variable"), step, None, shift)
+        operator, value = condition.operator, condition.value
+        templates = list(_templates(value, (*path, "value")))
+        for where, source in templates:
+            yield from self._template(source, where, step, None)
+        if operator in _TAKE_NO_VALUE:
+            if value is not None:
+                message = f"{operator} takes no value"
+                yield self._problem((*path, "value"), "invalid_value", message, step=step)
+        elif value is None:
+            message = f"{operator} needs a value"
+            hint = "for something empty there are is_present and is_not_present"
+            yield self._problem((*path, "value"), "missing_value", message, hint, step=step)
+        elif operator in ("greater_than", "less_than") and not templates and not can_be_ordered(value):
+            message = f"{operator} compares with a number, or with a time such as 2026-01-31T12:00:00Z"
+            yield self._problem((*path, "value"), "invalid_value", message, step=step)
+
+    def _template(
+        self, source: str, path: Path, step: str | None, name: str | None, shift: int = 0
+    ) -> Iterator[Problem]:
+        try:
+            template = Template(source)
+        except TemplateProblem as problem:
+            suggestion: str | None = problem.hint
+            if isinstance(problem, UnknownFilter):
+                suggestion = did_you_mean(nearest(problem.name, FILTERS)) or problem.hint
+            at = max(problem.at - shift, 0)
+            yield self._problem(path, problem.code, problem.message, suggestion, step=step, input=name, at=at)
+            return
+        for reference in template.references():
+            wrong = self._reference(reference.path, step)
+            if wrong:
+                code, message, suggestion = wrong
+                at = max(reference.at - shift, 0)
+                yield self._problem(path, code, message, suggestion, step=step, input=name, at=at)
+
+    def _reference(self, path: tuple[str, ...], step: str | None) -> tuple[str, str, str | None] | None:
+        if not path:
+            return "unknown_variable", "a variable begins with a name, not with a bracket", None
+        root, whole = path[0], ".".join(path)
+        if root not in self._outputs:
+            if root == step:
+                return "own_step", f"{whole}: a step does not have its own outputs yet", "use a step further up"
+            if root in self._order:
+                hint = "use a step further up" if step else "a trigger's conditions know the trigger only"
+                return "later_step", f"{whole}: step {root!r} has not run yet here", hint
+            if not step and root in ("now", "today"):
+                return "unknown_variable", f"there is no {root!r} here", "a trigger's conditions know the trigger only"
+            close = nearest(root, self._outputs)
+            suggestion = did_you_mean(".".join([close, *path[1:]]) if close else None)
+            return "unknown_variable", f"there is no variable {whole!r}", suggestion
+        outputs = self._outputs[root]
+        if outputs is None or len(path) < 2:
+            return None
+        known = next((each for each in outputs if each.name == path[1]), None)
+        if known is None:
+            close = nearest(path[1], [each.name for each in outputs])
+            suggestion = did_you_mean(f"{root}.{close}" if close else None)
+            return "unknown_variable", f"{root!r} has no variable {path[1]!r}", suggestion
+        if len(path) > 2 and known.below is not None and path[2] not in (*known.below, *_ALWAYS_BELOW):
+            close = nearest(path[2], known.below)
+            suggestion = did_you_mean(f"{root}.{path[1]}.{close}" if close else None)
+            return "unknown_variable", f"'{root}.{path[1]}' has no variable {path[2]!r}", suggestion
+        return None
+
+
+def _templates(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
+    """Every template in a value, however deep in lists and mappings, with its place."""
+    if isinstance(value, str):
+        if is_template(value):
+            yield path, value
+    elif isinstance(value, dict | list):
+        for step, part in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _templates(part, (*path, step))
