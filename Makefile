@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install sandbox test check format clean
+.PHONY: install sandbox test check format reference clean
 
 install: $(STAMP)
 
@@ -30,6 +30,14 @@ check: $(STAMP)
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# Puts the reference of triggers and actions, as the code prints it, into the README.
+reference: $(STAMP)
+	@$(BIN)/zendesk-connector flows reference > .reference.md
+	@$(BIN)/python -c 'from pathlib import Path; import re; \
+	readme, new = Path("README.md"), Path(".reference.md"); \
+	readme.write_text(re.sub(r"(checked by the tests -->\n).*(<!-- end of reference -->)", \
+	lambda found: found[1] + "\n" + new.read_text() + "\n" + found[2], readme.read_text(), flags=re.DOTALL)); new.unlink()'
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -2,36 +2,79 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from aiohttp import web
-from slack_bolt.adapter.aiohttp import to_aiohttp_response, to_bolt_request
-from slack_bolt.async_app import AsyncApp
+from slack_bolt.adapter.aiohttp import to_aiohttp_response
+from slack_bolt.async_app import AsyncApp, AsyncBoltRequest
 from slack_bolt.authorization import AuthorizeResult
-from slack_bolt.error import BoltError
+from slack_bolt.response import BoltResponse
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bolt_app.client import SlackClient
 from bolt_app.listeners import register_listeners
 from zendesk_bridge.bridge import Bridge
+from zendesk_bridge.flows.errors import ConnectorError
 
 log = logging.getLogger(__name__)
 
 #: The largest request body that is read, in bytes.
 BODY_LIMIT = 1024 * 1024
+#: How long a body may take to arrive, in seconds.
+BODY_WITHIN = 30.0
 
 
-def bolt_app(web_client: AsyncWebClient, signing_secret: str | None, bridge: Bridge) -> AsyncApp:
-    """The Bolt app with all its listeners. Requests to it are refused where there is no token to answer with."""
-    if web_client.token is None:
-        app = AsyncApp(client=web_client, signing_secret=signing_secret or "", authorize=_nobody)
-    else:
-        app = AsyncApp(client=web_client, signing_secret=signing_secret or "")
+def bolt_app(slack: SlackClient, signing_secret: str | None, bridge: Bridge) -> AsyncApp:
+    """The Bolt app with all its listeners. It answers 503 while it does not know who it is at Slack."""
+
+    async def authorize() -> AuthorizeResult:
+        identity = await slack.identity()
+        return AuthorizeResult(
+            enterprise_id=None,
+            team_id=identity.team_id,
+            bot_user_id=identity.user_id,
+            bot_id=identity.bot_id,
+            bot_token=slack.web.token,
+        )
+
+    # Without a token of its own: that is `authorize`'s to say, with each request.
+    client = AsyncWebClient(
+        base_url=slack.web.base_url,
+        session=slack.web.session,
+        proxy=slack.web.proxy,
+        retry_handlers=[],
+        logger=slack.web.logger,
+    )
+    with _no_slack_variables():
+        app = AsyncApp(
+            name="zendesk-connector", client=client, signing_secret=signing_secret or "", authorize=authorize
+        )
+
+    @app.error
+    async def failed(error: Exception) -> BoltResponse:
+        # Slack sends an event again that was answered so.
+        if isinstance(error, ConnectorError):
+            log.warning("a request of Slack's cannot be handled now: %s", error.message)
+        else:
+            log.error("a request of Slack's met a defect of this software", exc_info=error)
+        return BoltResponse(status=503)
+
     register_listeners(app, bridge)
     return app
 
 
-async def _nobody() -> AuthorizeResult:
-    raise BoltError("Slack is not connected yet")
+@contextmanager
+def _no_slack_variables() -> Iterator[None]:
+    """Hides what Bolt reads from the environment unasked: with SLACK_CLIENT_ID it would look for token files."""
+    hidden = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("SLACK_")}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
 
 
 def web_application(bridge: Bridge, slack: AsyncApp | None, *, health: bool) -> web.Application:
@@ -41,24 +84,58 @@ def web_application(bridge: Bridge, slack: AsyncApp | None, *, health: bool) -> 
         slack: the Bolt app where Slack comes over HTTP; None in Socket Mode.
         health: whether `/healthz`, `/readyz` and `/metrics` are here, or on a port of their own.
     """
-    application = web.Application(client_max_size=BODY_LIMIT)
+    # One more: some releases of aiohttp refuse what is as large as their limit.
+    application = web.Application(client_max_size=BODY_LIMIT + 1)
 
     async def zendesk_events(request: web.Request) -> web.Response:
-        if (request.content_length or 0) > BODY_LIMIT:
-            raise web.HTTPRequestEntityTooLarge(BODY_LIMIT, request.content_length or 0)
-        status = await bridge.receive_webhook(request.headers, await request.read())
+        status = await bridge.receive_webhook(request.headers, await _body(request))
         return web.Response(status=status, headers={"Retry-After": "30"} if status == 503 else None)
 
     application.router.add_post("/zendesk/events", zendesk_events)
     if slack is not None:
 
         async def slack_events(request: web.Request) -> web.Response:
-            return await to_aiohttp_response(await slack.async_dispatch(await to_bolt_request(request)))
+            body = await _body(request)
+            if not _could_be_signed(request):
+                raise web.HTTPUnauthorized
+            try:
+                text = body.decode()
+                given = AsyncBoltRequest(body=text, query=request.query_string, headers=_headers(request))
+            except (ValueError, TypeError, AttributeError, LookupError, RecursionError) as problem:
+                # Bolt reads the body before it looks at the signature, and trusts it to be Slack's.
+                raise web.HTTPBadRequest(text="This is no request of Slack's.") from problem
+            return await to_aiohttp_response(await slack.async_dispatch(given))
 
         application.router.add_post("/slack/events", slack_events)
     if health:
         add_health(application, bridge)
     return application
+
+
+async def _body(request: web.Request) -> bytes:
+    """The body as it was sent; 413 while reading, 408 where it does not come."""
+    if (request.content_length or 0) > BODY_LIMIT:
+        raise web.HTTPRequestEntityTooLarge(BODY_LIMIT, request.content_length or 0)
+    try:
+        async with asyncio.timeout(BODY_WITHIN):
+            body = await request.read()
+    except TimeoutError as problem:
+        raise web.HTTPRequestTimeout from problem
+    except ConnectionError as problem:  # nobody is there to read the answer
+        raise web.HTTPBadRequest from problem
+    if len(body) > BODY_LIMIT:
+        raise web.HTTPRequestEntityTooLarge(BODY_LIMIT, len(body))
+    return body
+
+
+def _could_be_signed(request: web.Request) -> bool:
+    """Whether the signature's headers are of a kind that Bolt can compare."""
+    stamp = request.headers.get("X-Slack-Request-Timestamp", "0")
+    return stamp.isascii() and stamp.isdigit() and request.headers.get("X-Slack-Signature", "").isascii()
+
+
+def _headers(request: web.Request) -> dict[str, str | Sequence[str]]:
+    return {name: request.headers.getall(name) for name in request.headers}
 
 
 def health_application(bridge: Bridge) -> web.Application:

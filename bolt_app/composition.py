@@ -9,6 +9,7 @@ from bolt_app.client import SlackClient
 from bolt_app.settings import Settings
 from zendesk_bridge.bridge import Bridge, BridgeSettings
 from zendesk_bridge.flows.catalog import Connector, Identity
+from zendesk_bridge.flows.errors import Credentials
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +37,12 @@ def wire(settings: Settings, bridge_settings: BridgeSettings | None = None) -> S
     )
 
     async def identify() -> Identity:
-        identity = await slack.identity()
+        if not slack.web.token:
+            raise Credentials(
+                "not_connected", "Slack is not connected yet", service="slack", hint="Set SLACK_BOT_TOKEN and restart."
+            )
+        # Anew: it is also how a connection that worked before is tried again.
+        identity = await slack.identity(anew=True)
         return Identity(account=identity.team, connected_by=identity.user_id, scopes=list(identity.scopes))
 
     bridge.add(Connector(service="slack", title="Slack", client=slack, identify=identify, actions=ACTIONS))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,12 +10,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, SettingsConfigDict
 
 from zendesk_bridge.bridge import BridgeSettings, ZendeskSettings
 from zendesk_bridge.flows.errors import SettingsError
 
+ENV_FILE = Path(".env")
+#: The folder of flow files where none is set.
+FLOWS = Path("flows")
+#: Where http is safe.
+THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
 API_TOKENS_END = "Zendesk stops API tokens on 30 April 2027: make an OAuth client and set ZENDESK_CLIENT_ID and _SECRET"
 
 
@@ -22,7 +28,13 @@ class Settings(BaseSettings):
     """Settings from the environment and from `.env`; the environment wins."""
 
     model_config = SettingsConfigDict(
-        env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore", hide_input_in_errors=True
+        env_file=ENV_FILE,
+        env_file_encoding="utf-8",
+        env_ignore_empty=True,
+        extra="ignore",
+        hide_input_in_errors=True,
+        # A blank beside a pasted secret is never meant, and hard to see.
+        str_strip_whitespace=True,
     )
 
     slack_bot_token: SecretStr | None = None
@@ -39,8 +51,8 @@ class Settings(BaseSettings):
     zendesk_api_token: SecretStr | None = None
     zendesk_api_url: str | None = None
     zendesk_webhook_secret: SecretStr | None = None
-    zendesk_webhook_max_age: float = Field(3600.0, gt=0)
-    zendesk_poll_seconds: float = Field(60.0, ge=0)
+    zendesk_webhook_max_age: float = Field(3600.0, gt=0, allow_inf_nan=False)
+    zendesk_poll_seconds: float = Field(60.0, ge=0, allow_inf_nan=False)
     zendesk_ai_agent_tickets: bool = False
     connector_database: Path = Path("zendesk-connector.db")
     connector_flows: Path | None = None
@@ -51,19 +63,39 @@ class Settings(BaseSettings):
     connector_secret_key: SecretStr | None = None
     connector_admins: str = ""
     connector_admin_email: str | None = None
-    connector_keep_days: float = Field(30.0, gt=0)
-    connector_keep_failed_days: float = Field(90.0, gt=0)
+    connector_keep_days: float = Field(30.0, gt=0, allow_inf_nan=False)
+    connector_keep_failed_days: float = Field(90.0, gt=0, allow_inf_nan=False)
     connector_join_public_channels: bool = False
 
-    @field_validator("slack_api_url", "zendesk_api_url")
+    @field_validator("*", mode="before")
+    @classmethod
+    def _blank_is_unset(cls, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, str) and not value.strip() and info.field_name is not None:
+            return cls.model_fields[info.field_name].default
+        return value
+
+    @field_validator("slack_api_url", "zendesk_api_url", "connector_public_url")
     @classmethod
     def _safe_address(cls, value: str | None) -> str | None:
         if value is None:
             return None
-        parts = urlsplit(value)
-        if parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1")):
+        wrong = "must be an https address, or http on this machine"
+        try:
+            parts = urlsplit(value)
+            host = parts.hostname
+        except ValueError:
+            raise ValueError(wrong) from None  # urlsplit's own words repeat the value
+        if host and (parts.scheme == "https" or (parts.scheme == "http" and host in THIS_MACHINE)):
             return value
-        raise ValueError("must be an https address, or http on this machine")
+        raise ValueError(wrong)
+
+    @field_validator("connector_flows")
+    @classmethod
+    def _there(cls, value: Path | None) -> Path | None:
+        # Reading a folder that is not there would switch off every flow of it.
+        if value is not None and not value.is_dir():
+            raise ValueError("names no folder")
+        return value
 
     @field_validator("zendesk_subdomain")
     @classmethod
@@ -71,14 +103,6 @@ class Settings(BaseSettings):
         if value is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]*", value):
             raise ValueError("must be the name alone, such as `acme` for acme.zendesk.com")
         return value
-
-    @property
-    def flows_folder(self) -> Path | None:
-        """The folder of flow files: the one that is set, or `flows/` where it exists."""
-        if self.connector_flows is not None:
-            return self.connector_flows
-        default = Path("flows")
-        return default if default.is_dir() else None
 
     @property
     def socket_mode(self) -> bool:
@@ -89,7 +113,8 @@ class Settings(BaseSettings):
         """The bridge's part."""
         return BridgeSettings(
             database=self.connector_database,
-            flows=self.flows_folder,
+            flows=self.connector_flows,
+            default_flows=FLOWS,
             zendesk=ZendeskSettings(
                 subdomain=self.zendesk_subdomain,
                 api_url=self.zendesk_api_url,
@@ -131,13 +156,18 @@ class Settings(BaseSettings):
             yield "ZENDESK_CLIENT_ID", "and ZENDESK_CLIENT_SECRET are not set: the OAuth client made in Admin Center"
         if self.zendesk_webhook_secret is None:
             yield "ZENDESK_WEBHOOK_SECRET", "is not set: the signing secret of the webhook made in Admin Center"
-        if self.connector_flows is not None and not self.connector_flows.is_dir():
-            yield "CONNECTOR_FLOWS", f"names no folder: {self.connector_flows}"
 
     def warnings(self) -> Iterator[tuple[str, str]]:
-        """What works and should not stay so."""
+        """What works and should not stay so, or looks like a slip."""
         if self.zendesk_api_token and not (self.zendesk_client_id or self.zendesk_oauth_token):
             yield "ZENDESK_API_TOKEN", API_TOKENS_END
+        for name, token, beginning in (
+            ("SLACK_BOT_TOKEN", self.slack_bot_token, "xoxb-"),
+            ("SLACK_APP_TOKEN", self.slack_app_token, "xapp-"),
+        ):
+            # Slack's rotated tokens have another beginning before this one.
+            if token is not None and beginning not in token.get_secret_value():
+                yield name, f"should begin with {beginning}: is this another token?"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,31 +179,76 @@ class Origin:
     value: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """What the environment and `.env` say."""
+
+    # With the default in the place of a value that cannot be used.
+    settings: Settings
+    # What is wrong with values that cannot be used, by name; never the value itself.
+    wrong: dict[str, str]
+    # Every setting, in the order of the documentation.
+    origins: list[Origin]
+    # Variables that are no setting but nearly one, and the setting that was probably meant.
+    misspelt: dict[str, str]
+
+
 def load() -> Settings:
     """Reads the settings. Raises SettingsError, a line for each that is wrong; never with its value."""
-    try:
-        return Settings()
-    except ValidationError as problem:
-        lines = [
-            f"{'.'.join(str(part) for part in error['loc']).upper()}: {str(error['msg']).removeprefix('Value error, ')}"
-            for error in problem.errors(include_input=False, include_url=False)
-        ]
-        raise SettingsError(lines) from None
+    settings, wrong = _read()
+    if wrong:
+        raise SettingsError([f"{name}: {message}" for name, message in wrong.items()])
+    return settings
 
 
-def origins(settings: Settings) -> list[Origin]:
-    """Every setting with where it came from: the environment, `.env`, or the default."""
-    environment = EnvSettingsSource(Settings)()
-    file = DotEnvSettingsSource(Settings)()
-    result = []
+def examine() -> Reading:
+    """Reads the settings for somebody who wants to see them, right or wrong."""
+    settings, wrong = _read()
+    environment = EnvSettingsSource(Settings).env_vars
+    file = {} if str(ENV_FILE) in wrong else DotEnvSettingsSource(Settings).env_vars
+    places = (("environment", environment), (str(ENV_FILE), file))
+    origins = []
     for name in Settings.model_fields:
-        value: Any = getattr(settings, name)
-        source = "environment" if name in environment else ".env" if name in file else "default"
-        result.append(Origin(name=name.upper(), source=source, value=_shown(value)))
-    return result
+        source = next((where for where, given in places if (given.get(name) or "").strip()), "default")
+        value = getattr(settings, name)
+        if name == "connector_flows" and value is None and FLOWS.is_dir():
+            value = FLOWS
+        origins.append(Origin(name=name.upper(), source=source, value=_shown(value)))
+    misspelt = {}
+    for given in {*environment, *file} - set(Settings.model_fields):
+        close = difflib.get_close_matches(given, Settings.model_fields, 1, cutoff=0.85)
+        if close:
+            misspelt[given.upper()] = close[0].upper()
+    return Reading(settings=settings, wrong=wrong, origins=origins, misspelt=misspelt)
+
+
+def _read() -> tuple[Settings, dict[str, str]]:
+    wrong: dict[str, str] = {}
+    replaced: dict[str, Any] = {}
+    while True:
+        try:
+            return Settings(**replaced), wrong
+        except ValidationError as problem:
+            for error in problem.errors(include_input=False, include_url=False):
+                name = str(error["loc"][0])
+                wrong[name.upper()] = _in_plain_words(str(error["msg"]))
+                replaced[name] = Settings.model_fields[name].default
+        except (OSError, ValueError) as problem:
+            reason = problem.strerror if isinstance(problem, OSError) else "it is no UTF-8 text"
+            wrong[str(ENV_FILE)] = f"cannot be read: {reason}"
+            replaced["_env_file"] = None
+
+
+def _in_plain_words(message: str) -> str:
+    """What pydantic says, as we say it."""
+    return message.removeprefix("Value error, ").replace("Input should be", "must be").partition(", unable")[0]
 
 
 def _shown(value: Any) -> str:
     if value is None or value == "":
         return "not set"
-    return "set" if isinstance(value, SecretStr) else str(value)
+    if isinstance(value, SecretStr):
+        return "set"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:.15g}" if isinstance(value, float) else str(value)

@@ -4,30 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import sqlite3
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import SecretStr
 
-from zendesk_bridge import actions, triggers
+from zendesk_bridge import actions, recipes, triggers
 from zendesk_bridge.client import ZendeskClient, ZendeskSettings
 from zendesk_bridge.connections import Connections
 from zendesk_bridge.dry import Show, dry_run
-from zendesk_bridge.flows import history, requests
+from zendesk_bridge.flows import history, requests, store
 from zendesk_bridge.flows.catalog import Catalog, Connector
 from zendesk_bridge.flows.errors import ConnectorError, FlowError, Locked, NotFound, StorageError
-from zendesk_bridge.flows.files import read_file
 from zendesk_bridge.flows.interpreter import CompiledFlow
-from zendesk_bridge.flows.journal import Journal, connect_to_read
-from zendesk_bridge.flows.library import Library, read_all
-from zendesk_bridge.flows.model import Event, Problem, Readiness, StoredFlow, parse_time, rfc3339, utc_now
+from zendesk_bridge.flows.journal import Journal, Lock, connect_to_read
+from zendesk_bridge.flows.library import Library, check
+from zendesk_bridge.flows.model import Event, Problem, Readiness, rfc3339, utc_now
 from zendesk_bridge.flows.port import Timing
+from zendesk_bridge.flows.reference import reference
 from zendesk_bridge.flows.runner import Runner
 from zendesk_bridge.flows.schema import flow_schema
 from zendesk_bridge.memory import Memory
@@ -45,8 +45,10 @@ class BridgeSettings:
     """What the bridge needs to know."""
 
     database: Path
-    # The folder of flow files; None where there is none.
+    # The folder of flow files; None where none is set.
     flows: Path | None = None
+    # Read where none is set, if it is there; it may be made while the connector runs.
+    default_flows: Path | None = None
     zendesk: ZendeskSettings = field(default_factory=ZendeskSettings)
     webhook_secret: SecretStr | None = field(default=None, repr=False)
     # Seconds a signed request may be old.
@@ -98,9 +100,14 @@ class Bridge:
         return Catalog([zendesk, *self._added])
 
     @cached_property
+    def _folder(self) -> Path | None:
+        default = self.settings.default_flows
+        return self.settings.flows or (default if default and default.is_dir() else None)
+
+    @cached_property
     def library(self) -> Library:
         """The flows there are."""
-        return Library(self._journal, self.catalog, recipes(), self.settings.flows)
+        return Library(self._journal, self.catalog, recipes.texts(), self._folder)
 
     @cached_property
     def connections(self) -> Connections:
@@ -191,16 +198,33 @@ class Bridge:
             log.info("event %s (%s) starts run %s", event.id, event.subject, run.id)
         return True
 
-    async def invited(self, *channels: str) -> None:
-        """Lets runs go on that waited until the bot was invited to a channel (its id, its name)."""
+    async def invited(self, channel: str) -> None:
+        """Lets runs go on that waited until the bot was invited to a channel (its id). Raises StorageError.
+
+        Runs of flows that name a channel instead all try again: which name the id has, only Slack knows.
+        """
         assert self._runner is not None
-        await self._runner.wake(*(f"invite:{channel}" for channel in channels))
+        waiting = await self._journal.read(store.awaited_invitations)
+        names = (name for name in waiting if not re.fullmatch(r"invite:[CG][A-Z0-9]{6,}", name))
+        await self._runner.wake(f"invite:{channel}", *names)
 
     async def _connection_mended(self, service: str) -> None:
         assert self._runner is not None
         await self._runner.wake(f"connection:{service}")
 
     # Health
+
+    def is_served(self) -> bool:
+        """Whether another process holds the database and runs its flows."""
+        if self._opened:
+            return False
+        lock = Lock(self.settings.database)
+        try:
+            lock.take()
+        except Locked:
+            return True
+        lock.release()
+        return False
 
     async def can_store(self) -> bool:
         """Whether events can be stored: tries it."""
@@ -242,37 +266,31 @@ class Bridge:
         if self._opened:
             return await self._journal.read(work)
         if not self.settings.database.exists():
-            await self._open()  # the first command on a new host: the recipes are there to see
-            await self._close()
-            self._journal = Journal(self.settings.database)
+            await self._make()
         return await asyncio.to_thread(_read_once, self.settings.database, work)
+
+    async def _make(self) -> None:
+        """Makes the database for the first command on a new host: the recipes are there to see."""
+        journal = Journal(self.settings.database)
+        await journal.open()
+        try:
+            await Library(journal, self.catalog, recipes.texts(), self._folder).sync()
+        finally:
+            await journal.close()
 
     # Checking
 
     def check(self, names: list[str]) -> list[Problem]:
         """What is wrong with flow files, folders or keys; with everything where none is named. Raises NotFound."""
-        if not names:
-            return read_all(recipes(), self.settings.flows, self.catalog)[1]
-        problems: list[Problem] = []
-        for name in names:
-            path = Path(name)
-            if path.is_dir():
-                problems += read_all({}, path, self.catalog)[1]
-            elif path.is_file():
-                problems += read_file(path, self.catalog).problems
-            else:
-                problems += self._check_key(name)
-        return problems
-
-    def _check_key(self, key: str) -> list[Problem]:
-        good, problems = read_all(recipes(), self.settings.flows, self.catalog)
-        if key not in good:
-            raise NotFound("no_flow", f"There is no flow, file or folder {key!r}")
-        return [problem for problem in problems if problem.file == good[key].file]
+        return check(names, recipes.texts(), self._folder, self.catalog)
 
     def schema(self) -> dict[str, Any]:
         """The JSON Schema of flow files."""
         return flow_schema(self.catalog)
+
+    def reference(self) -> str:
+        """Every trigger, action, operator and filter, as Markdown."""
+        return reference(self.catalog)
 
     # Changing
 
@@ -302,6 +320,9 @@ class Bridge:
                 log.info("flow %s: %sd by %s", flow.key, verb, by)
                 return {"key": flow.key, "active": flow.active}
             case "sync":
+                if self._folder is None:  # it may be there by now
+                    for name in ("_folder", "library"):
+                        self.__dict__.pop(name, None)
                 problems = await self.library.sync()
                 return {
                     "flows": [flow.key for flow in self.library.all()],
@@ -343,43 +364,13 @@ class Bridge:
     async def _start_test(self, key: str, event: Mapping[str, Any]) -> str:
         if self._runner is None:
             raise ConnectorError("not_running", "Only a running connector can test for real")
-        accepted = await self._runner.accept(_event_from(event), [self.library.compiled(key)])
+        accepted = await self._runner.accept(Event.from_json(event), [self.library.compiled(key)])
         return accepted[0].id
 
     async def idle(self) -> None:
         """Waits until no run is under way."""
         if self._runner is not None:
             await self._runner.idle()
-
-    def flow(self, key: str) -> StoredFlow:
-        """A flow by its key. Raises NotFound."""
-        return self.library.flow(key)
-
-
-def recipes() -> dict[str, str]:
-    """The flows shipped with the software: their files' names and texts."""
-    folder = files("zendesk_bridge") / "recipes"
-    return {
-        each.name: each.read_text(encoding="utf-8")
-        for each in sorted(folder.iterdir(), key=lambda each: each.name)
-        if each.name.endswith(".yml")
-    }
-
-
-def event_as_json(event: Event) -> dict[str, Any]:
-    """An event as a request carries it."""
-    return {
-        "id": event.id,
-        "type": event.type,
-        "source": event.source,
-        "occurred_at": rfc3339(event.occurred_at),
-        "subject": event.subject,
-        "data": event.data,
-    }
-
-
-def _event_from(value: Mapping[str, Any]) -> Event:
-    return Event(**{**value, "occurred_at": parse_time(value["occurred_at"])})
 
 
 def _wants(flow: CompiledFlow, event: Event) -> bool:

@@ -97,6 +97,8 @@ class _Session(requests.Session):
         super().__init__()
         self.own = f"https://{settings.subdomain or 'account'}.zendesk.com"
         self._base = settings.base
+        # A proxy that the environment names does not reach this machine.
+        self.trust_env = urlsplit(settings.base).hostname not in ("127.0.0.1", "localhost", "::1")
         self._observe = observe
         self.authorization: str | None = None
         self.adapters.clear()
@@ -184,7 +186,12 @@ class ZendeskClient:
     async def _get(self, path: str, parameters: Mapping[str, str] | None = None) -> dict[str, Any]:
         """One GET, its JSON object as the answer; after a 401 once more with a new token."""
         if not self.settings.connected:
-            raise _credentials("not_connected", "Zendesk is not connected yet")
+            raise Credentials(
+                "not_connected",
+                "Zendesk is not connected yet",
+                service="zendesk",
+                hint="Set ZENDESK_SUBDOMAIN, ZENDESK_CLIENT_ID and ZENDESK_CLIENT_SECRET, and restart.",
+            )
         token = await self._current()
         try:
             return await self._in_thread(lambda: self._fetch(path, parameters))

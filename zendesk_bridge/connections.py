@@ -91,7 +91,11 @@ class Connections:
         self._status[service] = OK
         self._broken.discard(service)
         await self._store(service, OK, None, identity)
-        await self._mended(service)
+        try:
+            await self._mended(service)
+        except ConnectorError as problem:
+            log.warning("the runs that wait for %s are told later: %s", connector.title, problem.message)
+            self._status[service] = CHECKING
 
     async def _store(self, service: str, status: str, message: str | None, identity: Identity | None) -> None:
         now = rfc3339(utc_now())

@@ -18,19 +18,23 @@ class Memory:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._known: dict[tuple[str, str], tuple[str, dt.datetime]] = {}
+        # None: forgotten.
+        self._known: dict[tuple[str, str], tuple[str, dt.datetime] | None] = {}
 
     async def recall(self, kind: str, key: str, max_age: float | None = None) -> str | None:
         """What is remembered under a key, unless it is older than `max_age` seconds."""
-        known = self._known.get((kind, key))
-        if known is None:
+        if (kind, key) not in self._known:
             try:
-                known = await self._journal.read(lambda connection: _select(connection, kind, key))
+                stored = await self._journal.read(lambda connection: _select(connection, kind, key))
             except StorageError as problem:
                 log.warning("nothing can be remembered: %s", problem.message)
-            if known is None:
-                return None
-            self._known[kind, key] = known
+                stored = None
+            if stored is not None:
+                # Unless it was learned anew, or forgotten, in the meantime.
+                self._known.setdefault((kind, key), stored)
+        known = self._known.get((kind, key))
+        if known is None:
+            return None
         value, at = known
         return None if max_age is not None and (utc_now() - at).total_seconds() > max_age else value
 
@@ -42,7 +46,7 @@ class Memory:
 
     async def forget(self, kind: str, key: str) -> None:
         """Forgets a value that turned out to be wrong."""
-        self._known.pop((kind, key), None)
+        self._known[kind, key] = None
         self._journal.write(lambda connection: _delete(connection, kind, key))
 
 

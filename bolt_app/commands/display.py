@@ -8,13 +8,25 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from zendesk_bridge.flows.model import Problem, parse_time
+from zendesk_bridge.flows.model import Problem, parse_time, utc_now
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+#: Whatever reads a pipe wants a line to be a line.
+_PIPE_WIDTH = 10_000
+#: From this width on, tables show what else there is.
+_WIDE = 120
+#: Panels are no wider: text is read in lines of this length.
+_PANEL = 100
+
+#: Said of runs and flows that nothing moves on.
+NOTHING_RUNS = "No connector is running: nothing happens until `zendesk-connector serve` is started."
+CHANGED_SINCE = "Its file was changed since it was read: `zendesk-connector flows sync` reads it again."
+GOES_ON = "No connector is running: it goes on when `zendesk-connector serve` is started."
 
 _COLOURS = {
     "succeeded": "green",
@@ -28,24 +40,45 @@ _COLOURS = {
     "active": "green",
     "inactive": "dim",
     "ok": "green",
+    "checking": "dim",
+    "not_connected": "yellow",
 }
 
 
 def json(value: Any) -> None:
     """Prints JSON."""
-    sys.stdout.write(json_module.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    encoding = (sys.stdout.encoding or "utf-8").lower()
+    text = json_module.dumps(value, indent=2, ensure_ascii=encoding not in ("utf-8", "utf8"))
+    # What is left after JSON's own escapes stands inside strings.
+    text = _CONTROL.sub(lambda found: found[0] if found[0] == "\n" else f"\\u{ord(found[0]):04x}", text)
+    sys.stdout.write(text + "\n")
+
+
+def complaint(line: str) -> None:
+    """A line to standard error."""
+    print(_clean(line), file=sys.stderr)
+
+
+def done(line: str, then: str = "") -> None:
+    """What a command has done, and what there is to do next."""
+    _line(line, None)
+    if then:
+        _line(then, "yellow")
 
 
 def flows(rows: list[dict[str, Any]]) -> None:
     """The action flows, as a table."""
-    table = _table("Key", "Name", "State", "Trigger", "Steps", "Last run")
+    console = _console()
+    wide = console.width >= _WIDE
+    names = ["Key", "Name", "State", "Last run", *(["Steps", "Trigger"] if wide else [])]
+    table = _table(*names, whole=("State", "Last run", "Steps"))
     for row in rows:
         last = row["last_run"]
         state = "active" if row["active"] else "inactive"
-        when = f"{last['status']} {_when(last['started_at'])}" if last else "never"
-        cells = [row["key"], row["name"], state, row["trigger"] or "", str(row["steps"]), when]
+        when = f"{last['status']} {_when(last['started_at'], short=not wide)}" if last else "never"
+        cells = [row["key"], row["name"], state, when, *([str(row["steps"]), row["trigger"] or ""] if wide else [])]
         table.add_row(*(_cell(cell) for cell in cells))
-    _console().print(table)
+    _print_table(console, table)
     for row in rows:
         if row["problem"]:
             _line(f"{row['key']}: {row['problem']} ({row['source']})", "red")
@@ -65,47 +98,77 @@ def flow(row: dict[str, Any]) -> None:
 def problems(found: list[Problem]) -> None:
     """What is wrong with flow files, a line each."""
     for problem in found:
-        _line(str(problem), None)
+        _line(problem_line(problem), None)
     if not found:
-        _line("All flow files are good.", "green")
+        _line("Nothing is wrong.", "green")
+
+
+def problem_line(problem: Problem) -> str:
+    """`FILE:LINE: step S, input I: what is wrong (what to write instead)`."""
+    places = [f"{kind} {name}" for kind, name in (("step", problem.step), ("input", problem.input)) if name]
+    where = f"{', '.join(places)}: " if places else ""
+    suggestion = f" ({problem.suggestion})" if problem.suggestion else ""
+    return f"{problem.file}:{problem.line}: {where}{problem.message}{suggestion}"
 
 
 def synced(answer: Mapping[str, Any]) -> None:
     """What reading the folder again brought."""
     for problem in answer["problems"]:
-        _line(str(Problem(**problem)), "red")
+        _line(problem_line(Problem(**problem)), "red")
     _line(f"Known flows: {', '.join(answer['flows'])}", None)
 
 
 def runs(rows: list[dict[str, Any]]) -> None:
-    """Runs, as a table."""
+    """Runs, as a table. On a terminal an id is cut to what still names it; `runs show` takes that."""
     if not rows:
         _line("No runs yet.", "dim")
         return
-    table = _table("Run", "Flow", "Status", "Started", "Took", "")
-    for row in rows:
+    console = _console()
+    short = console.is_terminal
+    ids = _shortest([row["id"] for row in rows]) if short else [row["id"] for row in rows]
+    table = _table("Run", "Flow", "Status", "Started", "Took", "Remark", whole=("Status", "Started", "Took"))
+    for run_id, row in zip(ids, rows, strict=True):
         remark = row["error"]["code"] if row["error"] else row["note"] or ""
         took = _took(row["started_at"], row["finished_at"])
-        cells = [row["id"], row["flow"], row["status"], _when(row["started_at"]), took, remark]
+        cells = [run_id, row["flow"], row["status"], _when(row["started_at"], short=short), took, remark]
         table.add_row(*(_cell(cell) for cell in cells))
-    _console().print(table)
+    _print_table(console, table)
+
+
+def _shortest(ids: list[str], least: int = 8) -> list[str]:
+    """The beginning of each id that no other of them has."""
+    in_order = sorted(ids)
+    result = {}
+    for before, this, after in zip(["", *in_order], in_order, [*in_order[1:], ""], strict=False):
+        length = least
+        while length < len(this) and (before.startswith(this[:length]) or after.startswith(this[:length])):
+            length += 1
+        result[this] = this[:length]
+    return [result[each] for each in ids]
 
 
 def run(row: dict[str, Any]) -> None:
     """One run with its steps."""
     _line(f"Run {row['id']}", "bold")
-    _line(f"Flow {row['flow']}, version {row['version']}; event {row['event_id']}", None)
+    event = "" if row["id"] == f"{row['event_id']}:{row['flow']}" else f", event {row['event_id']}"
+    started = f", started {_when(row['started_at'])}" if row["started_at"] else ""
+    _line(f"Flow {row['flow']}, version {row['version']}{event}{started}", None)
     _pairs("trigger", row["trigger"])
     for each in row["steps"]:
         step(each)
     run_end(row)
 
 
+def ignored(row: dict[str, Any]) -> None:
+    """Shows nothing of a step: all of them come in the end, as JSON."""
+
+
 def step(row: dict[str, Any]) -> None:
     """One step: what went in, what came out, what went wrong."""
     _step_line(row)
     _pairs("in", row["inputs"])
-    _pairs("out", row["outputs"])
+    # What comes out as it went in is said once.
+    _pairs("out", {name: value for name, value in row["outputs"].items() if row["inputs"].get(name) != value})
     if row["error"]:
         _error(row["error"])
 
@@ -146,28 +209,51 @@ def _step_line(row: dict[str, Any]) -> None:
 def run_end(row: dict[str, Any]) -> None:
     """How a run ended, or what it waits for."""
     _line(f"{row['status']}" + (f": {row['note']}" if row["note"] else ""), _COLOURS.get(row["status"]))
-    if row["error"]:
+    # The step that failed has said it just before.
+    if row["error"] and not (row["steps"] and row["steps"][-1]["error"] == row["error"]):
         _error(row["error"])
 
 
-def connections(rows: list[dict[str, Any]]) -> None:
+def test_end(row: dict[str, Any], served: bool) -> None:
+    """How a test ended, and where to see more."""
+    run_end(row)
+    if row["id"] is None:
+        _line("A dry run: nothing was sent or recorded.", "dim")
+        return
+    if row["status"] in ("queued", "running", "waiting"):
+        _line("It goes on by itself." if served else GOES_ON, "yellow")
+    _line(f"zendesk-connector runs show {row['id']}", "dim")
+
+
+def connections(rows: list[dict[str, Any]], served: bool) -> None:
     """The connections, as a table."""
     if not rows:
         _line("Nothing is connected yet: start `zendesk-connector serve`, or see `zendesk-connector doctor`.", "dim")
         return
-    table = _table("Service", "Account", "Connected by", "Since", "Status", "Scopes")
+    console = _console()
+    table = _table("Service", "Account", "Connected by", "Since", "Status", whole=("Service", "Since", "Status"))
     for row in rows:
         cells = [row["service"], row["account"] or "", row["connected_by"] or "", _when(row["since"]), row["status"]]
-        table.add_row(*(_cell(cell) for cell in cells), _cell(", ".join(row["scopes"])))
-    _console().print(table)
+        table.add_row(*(_cell(cell) for cell in cells[:-1]), _cell(cells[-1], "red"))
+    _print_table(console, table)
+    for row in rows:
+        if row["scopes"]:
+            _line(f"Scopes of {row['service']}: {', '.join(row['scopes'])}", "dim")
+    if not served:
+        _line(
+            "No connector is running: this is as it was last seen. `zendesk-connector doctor` tries it now.", "yellow"
+        )
 
 
 def findings(rows: list[dict[str, Any]]) -> None:
     """What the doctor found, as a table: what is wrong last, where it is seen."""
-    table = _table("", "Setting", "From", "Value or finding")
+    table = _table("", "Setting", "From", "Value or finding", whole=("", "Setting", "From"))
     for row in sorted(rows, key=lambda row: not row["ok"]):
-        table.add_row(_cell("ok" if row["ok"] else "✗"), *(_cell(row[name]) for name in ("name", "source", "message")))
-    _console().print(table)
+        mark = _cell("ok") if row["ok"] else _cell("✗", "red")
+        table.add_row(mark, *(_cell(row[name], "") for name in ("name", "source", "message")))
+    _print_table(_console(), table)
+    wrong = sum(not row["ok"] for row in rows)
+    _line(f"{wrong} to mend." if wrong else "All is well.", "red" if wrong else "green")
 
 
 def sandbox_opened(slack: str, zendesk: str, connector: str) -> None:
@@ -194,54 +280,70 @@ def sandbox_message(recipient: str, text: str) -> None:
     from rich.panel import Panel
     from rich.text import Text
 
-    title = Text(f" Slack · Zendesk Connector → {recipient} ", style="bold")
+    console = _console()
+    width = min(console.width, _PANEL) if console.is_terminal else _PANEL
+    title = Text(_clean(f" Slack · Zendesk Connector → {recipient} "), style="bold")
     body = Text(_clean(text).rstrip("\n"))
-    _console().print(Panel(body, title=title, title_align="left", box=ROUNDED, padding=(1, 2)))
+    console.print(Panel(body, title=title, title_align="left", box=ROUNDED, padding=(1, 2), width=width))
 
 
-def sandbox_verdict(right: bool, count: int) -> None:
-    """Whether the right message arrived."""
-    if right:
+def sandbox_verdict(problem: str | None) -> None:
+    """Whether the right message arrived; what is wrong if not."""
+    if problem is None:
         _line("Exactly the right message arrived, once.", "green")
     else:
-        _line(f"Not the message that was to come: {count} arrived.", "red")
+        _line(f"Not what was to come: {problem}.", "red")
 
 
 def sandbox_keys(database: str | None) -> None:
     """What can be done now."""
     if database:
-        look = f"CONNECTOR_DATABASE={database} zendesk-connector runs list"
-        _line(f"\nThe history, from another terminal: {look}", "dim")
+        _line("\nThe history, from another terminal:", "dim")
+        _line(f"CONNECTOR_DATABASE={database} zendesk-connector runs list", "dim")
     _line("a: assign another ticket   q: quit", "bold")
 
 
 def _console() -> Console:
     from rich.console import Console
 
-    return Console(highlight=False, soft_wrap=False)
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=_PIPE_WIDTH)
 
 
-def _table(*names: str) -> Table:
+def _table(*names: str, whole: tuple[str, ...] = ()) -> Table:
+    """A table; the columns in `whole` are never broken into lines."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for name in names:
-        table.add_column(name, overflow="fold")
+        table.add_column(name, overflow="fold", no_wrap=name in whole)
     return table
 
 
-def _cell(value: str) -> Any:
+def _print_table(console: Console, table: Table) -> None:
+    if console.is_terminal:
+        console.print(table)
+        return
+    with console.capture() as captured:
+        console.print(table)
+    for line in captured.get().splitlines():
+        sys.stdout.write(line.rstrip() + "\n")
+
+
+def _cell(value: str, otherwise: str = "") -> Text:
     from rich.text import Text
 
-    colour = "red" if value == "✗" else _COLOURS.get(value.split(" ")[0], "")
-    return Text(_clean(value), style=colour)
+    return Text(_clean(value), style=_COLOURS.get(value.split(" ")[0], otherwise))
 
 
 def _line(text: str, style: str | None) -> None:
+    """A line, or some. One with a command in it is left to the terminal to break, so that it can be copied whole."""
     from rich.text import Text
 
-    _console().print(Text(_clean(text), style=style or ""))
+    console = _console()
+    whole = not console.is_terminal or "zendesk-connector " in text
+    console.print(Text(_clean(text), style=style or ""), soft_wrap=whole)
 
 
 def _error(error: Mapping[str, str]) -> None:
@@ -251,15 +353,16 @@ def _error(error: Mapping[str, str]) -> None:
 
 
 def _pairs(title: str, values: Mapping[str, Any]) -> None:
-    from rich.padding import Padding
     from rich.text import Text
 
+    console = _console()
     for name, value in _present(values):
         text = _clean(_as_text(value)).rstrip("\n")
         if "\n" in text:
             text = "\n" + "\n".join(f"  {line}".rstrip() for line in text.split("\n"))
-        body = Text.assemble((f"{title} {name}: ", "dim"), text)
-        _console().print(Padding(body, (0, 0, 0, 4), expand=False))
+        for line in Text.assemble((f"{title} {name}: ", "dim"), text).wrap(console, max(console.width - 4, 20)):
+            line.rstrip()
+            console.print(Text("    ").append_text(line) if line.plain else line, soft_wrap=True)
 
 
 def _as_text(value: Any) -> str:
@@ -275,8 +378,15 @@ def _clean(text: str) -> str:
     return _CONTROL.sub("�", text)
 
 
-def _when(text: str | None) -> str:
-    return parse_time(text).astimezone().strftime("%Y-%m-%d %H:%M:%S") if text else ""
+def _when(text: str | None, *, short: bool = False) -> str:
+    """A time here; for a narrow column without the date if it is today, or else without seconds."""
+    if not text:
+        return ""
+    moment = parse_time(text).astimezone()
+    if not short:
+        return moment.strftime("%Y-%m-%d %H:%M:%S")
+    today = utc_now().astimezone().date()
+    return moment.strftime("%H:%M:%S" if moment.date() == today else "%Y-%m-%d %H:%M")
 
 
 def _took(started: str | None, finished: str | None) -> str:

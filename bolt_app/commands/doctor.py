@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import typer
@@ -10,32 +11,39 @@ from bolt_app.commands import display
 from bolt_app.commands.flows import Json
 from bolt_app.commands.working import run
 from bolt_app.composition import Sides
-from bolt_app.settings import Settings, load, origins
+from bolt_app.settings import Reading, Settings, examine
 from zendesk_bridge.flows.errors import ConnectorError
 
 
 def doctor(as_json: Json = False) -> None:
-    """Shows each setting and where it came from, tries both connections, and says what is wrong."""
-    settings = load()
-    findings = [*_settings(settings), *run(_checks)]
+    """Shows every setting and what is wrong.
+
+    Also where each came from, and whether Slack and Zendesk answer. Exit code 0 if all is well, 1 if something is
+    missing or does not work, 2 if a setting's value cannot be used.
+    """
+    reading = examine()
+    findings = [*_settings(reading), *run(lambda sides: _checks(sides, reading.settings), reading.settings)]
     display.json(findings) if as_json else display.findings(findings)
+    if reading.wrong:
+        raise typer.Exit(2)
     raise typer.Exit(0 if all(finding["ok"] for finding in findings) else 1)
 
 
-def _settings(settings: Settings) -> list[dict[str, Any]]:
-    wrong: dict[str, str] = {}
-    for line in settings.problems():
-        name, _, message = line.partition(": ")
-        wrong[name] = message
-    remarks = dict(settings.warnings())
-    remarks |= wrong
-    return [
-        _finding(each.name, each.source, each.name not in wrong, remarks.get(each.name, each.value))
-        for each in origins(settings)
+def _settings(reading: Reading) -> list[dict[str, Any]]:
+    missing = dict(line.split(": ", 1) for line in reading.settings.problems())
+    wrong = missing | reading.wrong
+    remarks = dict(reading.settings.warnings()) | wrong
+    findings = [
+        _finding(each.name, each.source, each.name not in wrong, remarks.pop(each.name, each.value))
+        for each in reading.origins
     ]
+    findings += [_finding(name, "file", False, message) for name, message in remarks.items()]
+    for name, meant in reading.misspelt.items():
+        findings.append(_finding(name, "environment or .env", False, f"is no setting: did you mean {meant}?"))
+    return findings
 
 
-async def _checks(sides: Sides) -> list[dict[str, Any]]:
+async def _checks(sides: Sides, settings: Settings) -> list[dict[str, Any]]:
     findings = []
     await sides.slack.start()
     for connector in sides.bridge.catalog.connectors:
@@ -46,16 +54,31 @@ async def _checks(sides: Sides) -> list[dict[str, Any]]:
         else:
             message = f"connected to {identity.account} as {identity.connected_by}"
             findings.append(_finding(connector.title, "connection", True, message))
+    if settings.slack_app_token is not None:
+        from bolt_app.server import try_app_token
+
+        refused = await try_app_token(sides, settings.slack_app_token.get_secret_value())
+        findings.append(_finding("Socket Mode", "connection", refused is None, refused or "Slack takes the app token"))
+    findings.append(await _database(sides))
+    for wrong in sides.bridge.check([]):
+        findings.append(_finding("flow file", wrong.file, False, display.problem_line(wrong)))
+    return findings
+
+
+async def _database(sides: Sides) -> dict[str, Any]:
+    path = sides.bridge.settings.database
+    if not path.exists():
+        folder = next((each for each in path.absolute().parents if each.exists()), path.parent)
+        if not os.access(folder, os.W_OK):
+            return _finding("database", "file", False, f"{path}: nothing can be written in {folder}")
+        return _finding("database", "file", True, f"{path}: made on the first start")
     try:
         flows = await sides.bridge.list_flows()
     except ConnectorError as problem:
-        return [*findings, _finding("database", "file", False, _words(problem))]
-    findings.append(_finding("database", "file", True, str(sides.bridge.settings.database)))
-    for wrong in sides.bridge.check([]):
-        findings.append(_finding("flow file", wrong.file, False, str(wrong)))
+        return _finding("database", "file", False, _words(problem))
     active = sum(flow["active"] for flow in flows)
-    findings.append(_finding("flows", "database", True, f"{len(flows)} known, {active} active"))
-    return findings
+    served = "in use by a running connector" if sides.bridge.is_served() else "no connector is running"
+    return _finding("database", "file", True, f"{path}: {len(flows)} flows, {active} active; {served}")
 
 
 def _words(problem: ConnectorError) -> str:

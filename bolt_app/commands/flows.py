@@ -10,18 +10,22 @@ import typer
 from bolt_app.commands import display
 from bolt_app.commands.working import run, who
 from bolt_app.composition import Sides
+from zendesk_bridge.flows.errors import ConnectorError, NotFound
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Key = Annotated[str, typer.Argument(help="The flow's key.", show_default=False)]
+Key = Annotated[str, typer.Argument(metavar="KEY", help="The flow's key: `flows list` names them.")]
 
 
 def commands() -> typer.Typer:
     """The commands."""
-    app = typer.Typer(help="Action flows.", no_args_is_help=True, rich_markup_mode=None)
+    app = typer.Typer(
+        help="Shows, checks, switches and tests action flows.", no_args_is_help=True, rich_markup_mode=None
+    )
     app.command("list")(list_flows)
     app.command("show")(show)
     app.command("check")(check)
     app.command("schema")(schema)
+    app.command("reference")(reference)
     app.command("sync")(sync)
     app.command("activate")(activate)
     app.command("deactivate")(deactivate)
@@ -30,7 +34,11 @@ def commands() -> typer.Typer:
 
 
 def list_flows(as_json: Json = False) -> None:
-    """Lists the action flows: state, trigger, last run, and what is wrong with a file."""
+    """Lists the action flows.
+
+    With the state, the last run, and what is wrong with a file. The trigger and the number of steps are shown where
+    the terminal is wide enough.
+    """
     flows = run(lambda sides: sides.bridge.list_flows())
     display.json(flows) if as_json else display.flows(flows)
 
@@ -42,10 +50,15 @@ def show(key: Key, as_json: Json = False) -> None:
 
 
 def check(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[KEY|FILE|FOLDER]...", show_default=False)] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="KEY|FILE|FOLDER", help="What to check; all flows if not given.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Finds what is wrong in flow files: file, line, step, input, and what to write instead."""
+    """Finds what is wrong in flow files.
+
+    A line a problem, with file, line, step, input, and what to write instead. Exit code 1 if there is any.
+    """
 
     async def work(sides: Sides) -> list[Any]:
         return sides.bridge.check(names or [])
@@ -67,8 +80,20 @@ def schema() -> None:
     display.json(run(work))
 
 
+def reference() -> None:
+    """Prints the reference of triggers, actions, operators and filters, as Markdown."""
+
+    async def work(sides: Sides) -> str:
+        return sides.bridge.reference()
+
+    typer.echo(run(work))
+
+
 def sync(as_json: Json = False) -> None:
-    """Reads the folder of flow files again."""
+    """Reads the folder of flow files again.
+
+    Exit code 1 if a file is wrong: its flow goes on as it was.
+    """
     answer = run(lambda sides: sides.bridge.request("sync", {}, who()))
     if as_json:
         display.json(answer)
@@ -77,40 +102,81 @@ def sync(as_json: Json = False) -> None:
     raise typer.Exit(1 if answer["problems"] else 0)
 
 
-def activate(key: Key) -> None:
+def activate(key: Key, as_json: Json = False) -> None:
     """Switches a flow on."""
-    _switch("activate", key)
+    _switch("activate", key, as_json)
 
 
-def deactivate(key: Key) -> None:
+def deactivate(key: Key, as_json: Json = False) -> None:
     """Switches a flow off."""
-    _switch("deactivate", key)
+    _switch("deactivate", key, as_json)
 
 
-def _switch(verb: str, key: str) -> None:
-    answer = run(lambda sides: sides.bridge.request(verb, {"key": key}, who()))
-    typer.echo(f"{answer['key']} is {'active' if answer['active'] else 'inactive'}")
+def _switch(verb: str, key: str, as_json: bool) -> None:
+    async def work(sides: Sides) -> tuple[dict[str, Any], bool]:
+        try:
+            return await sides.bridge.request(verb, {"key": key}, who()), sides.bridge.is_served()
+        except ConnectorError as problem:
+            if problem.code == "no_flow":
+                await _known(sides, key)  # says what is wrong with its file, if it has one
+            raise
+
+    answer, served = run(work)
+    if as_json:
+        display.json(answer)
+        return
+    idle = answer["active"] and not served
+    state = "active" if answer["active"] else "inactive"
+    display.done(f"{answer['key']} is {state}", display.NOTHING_RUNS if idle else "")
+
+
+async def _known(sides: Sides, key: str) -> dict[str, Any]:
+    """A flow that can run. Raises NotFound where there is none, or its file was never right."""
+    flow = await sides.bridge.show_flow(key)
+    if not flow["version"]:
+        raise NotFound(
+            "no_version", f"Flow {key!r} cannot run: {flow['problem']}", hint=f"`zendesk-connector flows check {key}`"
+        )
+    return flow
 
 
 def run_now(
     key: Key,
-    ticket: Annotated[str | None, typer.Option(help="A ticket's number: runs as if it were assigned now.")] = None,
-    event: Annotated[Path | None, typer.Option(help="A file with a webhook's JSON body.", dir_okay=False)] = None,
+    ticket: Annotated[str | None, typer.Option(metavar="ID", help="A ticket: as if it were assigned now.")] = None,
+    event: Annotated[Path | None, typer.Option(metavar="FILE", help="A file with a webhook's JSON body.")] = None,
     dry: Annotated[bool, typer.Option("--dry", help="Do the reads, and show what would be sent.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Runs a flow now, whether it is active or not, and shows each step's inputs and outputs."""
-    if (ticket is None) == (event is None):
-        raise typer.BadParameter("give either --ticket or --event")
+    """Runs a flow now, active or not.
 
-    async def work(sides: Sides) -> dict[str, Any]:
+    Shows each step's inputs and outputs. Without --dry the messages are sent. Exit code 1 if the run fails, or waits
+    for something.
+    """
+    if (ticket is None) == (event is None):
+        raise typer.BadParameter("give either --ticket ID or --event FILE")
+    try:
+        body = event.read_bytes() if event else None
+    except OSError as problem:
+        raise typer.BadParameter(f"{event} cannot be read: {problem.strerror}") from problem
+
+    async def work(sides: Sides) -> tuple[dict[str, Any], bool]:
         from bolt_app.commands.testing import run_test
 
-        body = event.read_bytes() if event else None
-        return await run_test(sides, key, ticket, body, dry, (lambda step: None) if as_json else display.step)
+        flow = await _known(sides, key)  # before Zendesk is asked for anything
+        if not as_json and _changed_since(flow):
+            display.done(f"Testing version {flow['version']}.", display.CHANGED_SINCE)
+        show = display.ignored if as_json else display.step
+        return await run_test(sides, key, ticket, body, dry, show), sides.bridge.is_served()
 
-    if event is not None and not event.is_file():
-        raise typer.BadParameter(f"there is no file {event}")
-    result = run(work)
-    display.json(result) if as_json else display.run_end(result)
-    raise typer.Exit(1 if result["status"] in ("failed", "cancelled") else 0)
+    result, served = run(work)
+    display.json(result) if as_json else display.test_end(result, served)
+    raise typer.Exit(1 if result["error"] or result["status"] == "cancelled" else 0)
+
+
+def _changed_since(flow: dict[str, Any]) -> bool:
+    """Whether a flow's file is another than the one that was read."""
+    try:
+        text = Path(flow["source"]).read_text(encoding="utf-8")
+    except (OSError, ValueError):  # a recipe, or gone
+        return False
+    return bool(text != flow["text"])

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from bolt_app.commands import display
 from bolt_app.commands.flows import Json
 from bolt_app.commands.working import run, who
+from bolt_app.composition import Sides
 
-RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id, or how it begins.", show_default=False)]
+RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id, or how it begins.")]
 
 #: Runs shown on a terminal unless told otherwise.
 SHOWN = 50
@@ -18,7 +19,9 @@ SHOWN = 50
 
 def commands() -> typer.Typer:
     """The commands."""
-    app = typer.Typer(help="Runs of action flows.", no_args_is_help=True, rich_markup_mode=None)
+    app = typer.Typer(
+        help="Shows what happened, step by step; retries and cancels.", no_args_is_help=True, rich_markup_mode=None
+    )
     app.command("list")(list_runs)
     app.command("show")(show)
     app.command("retry")(retry)
@@ -27,7 +30,9 @@ def commands() -> typer.Typer:
 
 
 def list_runs(
-    limit: Annotated[int | None, typer.Option(min=1, help=f"How many; {SHOWN} on a terminal, all with --json.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help=f"How many; {SHOWN} if not given, all with --json.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Lists runs, newest first."""
@@ -37,21 +42,31 @@ def list_runs(
 
 
 def show(run_id: RunId, as_json: Json = False) -> None:
-    """Shows one run: its trigger, and each step with inputs, outputs and error."""
+    """Shows one run with its steps.
+
+    The trigger, and each step with its inputs, outputs, times and error.
+    """
     found = run(lambda sides: sides.bridge.show_run(run_id))
     display.json(found) if as_json else display.run(found)
 
 
-def retry(run_id: RunId) -> None:
-    """Does a failed or cancelled run again, from the step that failed."""
-    _change("retry", run_id)
+def retry(run_id: RunId, as_json: Json = False) -> None:
+    """Does an ended run again, from the step that failed."""
+    _change("retry", run_id, as_json)
 
 
-def cancel(run_id: RunId) -> None:
+def cancel(run_id: RunId, as_json: Json = False) -> None:
     """Ends a run that has not ended."""
-    _change("cancel", run_id)
+    _change("cancel", run_id, as_json)
 
 
-def _change(verb: str, run_id: str) -> None:
-    answer = run(lambda sides: sides.bridge.request(verb, {"run": run_id}, who()))
-    typer.echo(f"{answer['run']} is {answer['status']}")
+def _change(verb: str, run_id: str, as_json: bool) -> None:
+    async def work(sides: Sides) -> tuple[dict[str, Any], bool]:
+        return await sides.bridge.request(verb, {"run": run_id}, who()), sides.bridge.is_served()
+
+    answer, served = run(work)
+    if as_json:
+        display.json(answer)
+        return
+    idle = answer["status"] == "queued" and not served
+    display.done(f"{answer['run']} is {answer['status']}", display.GOES_ON if idle else "")

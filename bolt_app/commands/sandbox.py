@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import logging
 import os
@@ -15,9 +14,8 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
 from pydantic import SecretStr
 
 from bolt_app.commands import display
@@ -33,6 +31,9 @@ from zendesk_bridge.sandbox import ZendeskServer, people
 RECIPE = "notify-assigned-agents"
 #: How long a message may take, in seconds. It takes a few hundredths of one.
 ARRIVES_WITHIN = 15.0
+#: Ctrl-D and Ctrl-C, where they arrive as characters.
+ENDS = ("\x04", "\x03")
+END = ENDS[0]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,13 +46,13 @@ class Stage:
     database: Path
 
 
-def sandbox(
-    once: Annotated[bool, typer.Option("--once", help="Assign one ticket, show the message, end.")] = False,
-) -> None:
-    """Shows the main job without any account: assigns a ticket, runs the recipe, shows the message the agent gets."""
+def play(once: bool) -> int:
+    """Plays until `q` is pressed, the input ends, or, with `once`, one message was shown; returns the exit code."""
     configure_logging(logging.ERROR)
-    with contextlib.suppress(KeyboardInterrupt):
-        raise typer.Exit(asyncio.run(_play(once)))
+    try:
+        return asyncio.run(_play(once))
+    except KeyboardInterrupt:
+        return 0
 
 
 async def _play(once: bool) -> int:
@@ -59,16 +60,15 @@ async def _play(once: bool) -> int:
         display.sandbox_opened(on.slack.url, on.zendesk.url, on.connector.url)
         turns = itertools.cycle(zip(people.SAMPLE_TICKETS, itertools.cycle((people.NOOR, people.BEN)), strict=False))
         good = await _assign(on, *next(turns))
-        if once:
-            return 0 if good else 1
-        display.sandbox_keys(str(on.database))
-        async for key in _keys():
-            if key == "q":
-                return 0
-            if key == "a":
-                await _assign(on, *next(turns))
-                display.sandbox_keys(None)
-    return 0
+        if not once:
+            display.sandbox_keys(str(on.database))
+            async for key in _keys():
+                if key == "q":
+                    break
+                if key == "a":
+                    good = await _assign(on, *next(turns)) and good
+                    display.sandbox_keys(None)
+    return 0 if good else 1
 
 
 @asynccontextmanager
@@ -89,6 +89,7 @@ async def stage() -> AsyncIterator[Stage]:
                 zendesk_client_secret=SecretStr(people.CLIENT_SECRET),
                 zendesk_webhook_secret=SecretStr(secret),
                 connector_database=database,
+                connector_flows=Path(folder),  # no files: the recipe as it is shipped
                 connector_port=0,
             )
             connector = Connector(settings)
@@ -115,6 +116,7 @@ async def _assign(on: Stage, ticket_id: int, agent_id: int) -> bool:
     statuses = [delivery.status for delivery in told.deliveries]
     display.sandbox_delivered(statuses)
     if statuses != [200]:
+        display.sandbox_verdict("the webhook was not taken")
         return False
     run_id = f"{told.event['id']}:{RECIPE}"
     run = await watch(on.connector.sides.bridge, run_id, display.step_in_brief, ARRIVES_WITHIN)
@@ -122,16 +124,21 @@ async def _assign(on: Stage, ticket_id: int, agent_id: int) -> bool:
     messages = on.slack.state.posted()[before:]
     for message in messages:
         display.sandbox_message(_recipient(on, message), plain(message.text))
-    wanted = _expected(on, ticket_id, agent)
+    problem = _problem(on, messages, ticket_id, agent)
+    display.sandbox_verdict(problem)
+    return problem is None
+
+
+def _problem(on: Stage, messages: list[Message], ticket_id: int, agent: dict[str, Any]) -> str | None:
+    """What is wrong with what arrived; None if it is exactly the right message."""
+    if len(messages) != 1:
+        return f"{len(messages) or 'no'} message{'s' if messages else ''} arrived"
     to = on.slack.state.person_with_email(agent["email"])
-    right = (
-        len(messages) == 1
-        and to is not None
-        and messages[0].text == wanted
-        and messages == on.slack.state.messages_to(to.id)[-1:]
-    )
-    display.sandbox_verdict(right, len(messages))
-    return right
+    if to is None or messages != on.slack.state.messages_to(to.id)[-1:]:
+        return f"the message went to {_recipient(on, messages[0])}"
+    if messages[0].text != _expected(on, ticket_id, agent):
+        return "the message has another text"
+    return None
 
 
 def _recipient(on: Stage, message: Message) -> str:
@@ -175,19 +182,27 @@ def _shown(value: str) -> str:
 
 
 async def _keys() -> AsyncIterator[str]:
-    """Keys as they are pressed; ends with the input. Without a terminal: the first letter of each line."""
+    """Keys as they are pressed; ends with the input. Without a terminal: each character of it."""
+    if sys.stdin is None or sys.stdin.closed:
+        return
     loop = asyncio.get_running_loop()
     keys: asyncio.Queue[str] = asyncio.Queue()
     descriptor = sys.stdin.fileno()
 
-    def read() -> None:
-        for character in os.read(descriptor, 1024).decode(errors="ignore") or "\x04":
+    def read() -> bool:
+        found = os.read(descriptor, 1024).decode(errors="ignore")
+        for character in found or END:
             keys.put_nowait(character.lower())
+        return bool(found)
 
     with _unbuffered(descriptor):
-        loop.add_reader(descriptor, read)
         try:
-            while (key := await keys.get()) not in ("\x03", "\x04"):
+            loop.add_reader(descriptor, read)
+        except PermissionError:  # a file, or /dev/null: it is all there already
+            while read():
+                pass
+        try:
+            while (key := await keys.get()) not in ENDS:
                 yield key
         finally:
             loop.remove_reader(descriptor)

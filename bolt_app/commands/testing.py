@@ -10,7 +10,7 @@ from typing import Any
 
 from bolt_app.commands.working import who
 from bolt_app.composition import Sides
-from zendesk_bridge.bridge import Bridge, event_as_json
+from zendesk_bridge.bridge import Bridge
 from zendesk_bridge.flows.errors import Locked
 from zendesk_bridge.flows.model import Event
 
@@ -31,8 +31,8 @@ async def run_test(
     with suppress(Locked):  # then a running connector does it for us
         await bridge.start(resume=False)
     event = await _event(sides, ticket, body)
-    answer = await bridge.request("test", {"key": key, "event": event_as_json(event)}, who())
-    return await watch(bridge, answer["run"], show, WATCHED_FOR)
+    answer = await bridge.request("test", {"key": key, "event": event.as_json()}, who())
+    return await watch(bridge, answer["run"], show, WATCHED_FOR, through_retries=bridge.is_served())
 
 
 async def _event(sides: Sides, ticket: str | None, body: bytes | None) -> Event:
@@ -42,13 +42,20 @@ async def _event(sides: Sides, ticket: str | None, body: bytes | None) -> Event:
     return await sides.bridge.event_of_ticket(ticket)
 
 
-async def watch(bridge: Bridge, run_id: str, show: Show, seconds: float) -> dict[str, Any]:
-    """Shows each step as it ends, until the run ends or waits, or the time is over; returns the run."""
+async def watch(
+    bridge: Bridge, run_id: str, show: Show, seconds: float, *, through_retries: bool = True
+) -> dict[str, Any]:
+    """Shows each step as it ends, until the run ends or waits, or the time is over; returns the run.
+
+    Args:
+        through_retries: whether to go on watching a run that waits only until a service takes a call again.
+    """
     shown = 0
     deadline = time.monotonic() + seconds
     while True:
         run = await bridge.show_run(run_id)
-        over = run["status"] not in ("queued", "running") or time.monotonic() > deadline
+        going = run["status"] in ("queued", "running") or (through_retries and _retries(run))
+        over = not going or time.monotonic() > deadline
         ended = run["steps"] if over else [step for step in run["steps"] if step["finished_at"]]
         for step in ended[shown:]:
             show(step)
@@ -56,3 +63,7 @@ async def watch(bridge: Bridge, run_id: str, show: Show, seconds: float) -> dict
         if over:
             return run
         await asyncio.sleep(0.05)
+
+
+def _retries(run: dict[str, Any]) -> bool:
+    return run["status"] == "waiting" and bool(run["error"]) and run["error"]["code"] in ("limit", "unavailable")

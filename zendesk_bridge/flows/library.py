@@ -21,6 +21,8 @@ from zendesk_bridge.flows.model import Problem, StoredFlow, rfc3339, utc_now
 log = logging.getLogger(__name__)
 
 RECIPE = "recipe"
+#: The code of the problem that the folder cannot be read: its flows then stay as they are.
+NO_FOLDER = "no_folder"
 
 
 class Library:
@@ -60,7 +62,8 @@ class Library:
         files, problems = await asyncio.to_thread(read_all, self._recipes, self._folder, self._catalog)
         for problem in problems:
             log.warning("flow file: %s", problem)
-        await self._journal.write(lambda connection: _store_files(connection, files, problems))
+        all_seen = not any(problem.code == NO_FOLDER for problem in problems)
+        await self._journal.write(lambda connection: _store_files(connection, files, problems, all_seen))
         await self._reload()
         return problems
 
@@ -108,7 +111,13 @@ def read_all(
         if recipe.flow is not None:
             good[recipe.flow.key] = recipe
     files: dict[str, list[FlowFile]] = defaultdict(list)
-    for path in flow_paths(folder):
+    try:
+        paths = flow_paths(folder)
+    except OSError as problem:
+        message = f"the folder of flow files cannot be read: {problem.strerror}"
+        problems.append(Problem(file=str(folder), line=1, code=NO_FOLDER, message=message))
+        paths = []
+    for path in paths:
         file = read_file(path, catalog)
         problems += file.problems
         files[file.key or path.stem].append(file)
@@ -124,17 +133,43 @@ def read_all(
     return good, problems
 
 
+def check(names: list[str], recipes: Mapping[str, str], folder: Path | None, catalog: Catalog) -> list[Problem]:
+    """What is wrong with flow files, folders or keys; with everything where none is named. Raises NotFound."""
+    good, problems = read_all(recipes, folder, catalog)
+    if not names:
+        return problems
+    found: list[Problem] = []
+    for name in names:
+        path = Path(name)
+        if path.is_dir():
+            found += read_all({}, path, catalog)[1]
+        elif path.is_file():
+            found += read_file(path, catalog).problems
+        elif name in good:
+            found += [problem for problem in problems if problem.file == good[name].file]
+        else:
+            close = nearest(name, good)
+            hint = f"Did you mean {close!r}?" if close else "`zendesk-connector flows list` names the flows."
+            raise NotFound("no_flow", f"There is no flow, file or folder {name!r}", hint=hint)
+    return found
+
+
 def flow_paths(folder: Path | None) -> list[Path]:
-    """The flow files of a folder, by name."""
-    if folder is None or not folder.is_dir():
+    """The flow files of a folder, by name. Raises OSError where it cannot be read."""
+    if folder is None:
         return []
     return sorted(path for path in folder.iterdir() if path.suffix in (".yml", ".yaml") and path.is_file())
 
 
-def _store_files(connection: sqlite3.Connection, files: Mapping[str, FlowFile], problems: list[Problem]) -> None:
+def _store_files(
+    connection: sqlite3.Connection, files: Mapping[str, FlowFile], problems: list[Problem], all_seen: bool
+) -> None:
     now = rfc3339(utc_now())
     known = {row["key"]: row for row in connection.execute("select * from flows")}
+    keys = {row["source"]: key for key, row in known.items() if row["version"]}
     for key, file in files.items():
+        if file.key is None and keys.get(file.file) not in (None, *files):
+            key = keys[file.file]  # its key cannot be read now; the last good version told it
         wrong = "; ".join(f"line {each.line}: {each.message}" for each in problems if each.file == file.file) or None
         before = known.pop(key, None)
         if file.flow is None:
@@ -149,7 +184,9 @@ def _store_files(connection: sqlite3.Connection, files: Mapping[str, FlowFile], 
                 (key, version, definition, file.text, now),
             )
         decides = file.flow.active is not None
-        was_active = bool(before["active"]) if before else False
+        # Where a file is gone that stood before a recipe, the recipe does not take its place unasked.
+        gone = before is not None and _source(file) == RECIPE != before["source"]
+        was_active = bool(before["active"]) and not gone if before else False
         active = bool(file.flow.active) if decides else was_active
         activated_at = (before["activated_at"] if before and was_active else now) if active else None
         connection.execute(
@@ -168,7 +205,9 @@ def _store_files(connection: sqlite3.Connection, files: Mapping[str, FlowFile], 
                 now,
             ),
         )
-    for key in known:
+    for key, row in known.items():
+        if not all_seen and row["source"] != RECIPE:
+            continue
         # Its file is gone: it starts nothing more, and nothing is deleted.
         connection.execute(
             "update flows set active = 0, activated_at = null, present = 0, file_decides = 0,"
@@ -198,6 +237,11 @@ def _store_wrong(
 
 def _store_active(connection: sqlite3.Connection, key: str, active: bool) -> None:
     now = rfc3339(utc_now())
+    row = connection.execute("select source, present from flows where key = ?", (key,)).fetchone()
+    if active and not row["present"]:
+        raise FlowError(
+            "no_file", f"The file of flow {key!r} is gone: {row['source']}", hint="Put it back, then `flows sync`."
+        )
     connection.execute(
         "update flows set active = ?, activated_at = ?, updated_at = ? where key = ?",
         (active, now if active else None, now, key),

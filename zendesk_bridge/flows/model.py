@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
@@ -77,6 +77,15 @@ class Event:
     data: dict[str, Any]
     # What the event is about, for instance "ticket 5158".
     subject: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """The event as a request carries it."""
+        return {**asdict(self), "occurred_at": rfc3339(self.occurred_at)}
+
+    @classmethod
+    def from_json(cls, value: Values) -> Event:
+        """The opposite of `as_json`."""
+        return cls(**{**value, "occurred_at": parse_time(value["occurred_at"])})
 
 
 class Condition(BaseModel):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -65,8 +66,15 @@ def _sight(connection: sqlite3.Connection, source: Any) -> None:
 
 
 @pytest.fixture
-def filled(database: Path) -> Path:
+def filled(database: Path, history_file: Path) -> Path:
+    shutil.copy(history_file, database)
+    return database
+
+
+@pytest.fixture(scope="module")
+def history_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database with a long history, as its statistics see it."""
+    database = tmp_path_factory.mktemp("history") / "connector.db"
     connection = connect(database)
     migrate(connection)
     connection.execute("begin")

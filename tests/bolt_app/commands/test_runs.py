@@ -1,0 +1,155 @@
+"""`runs …` and `connections list`: what happened, in tables and as JSON."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bolt_app.sandbox import SlackServer
+from bolt_app.sandbox.people import NOOR
+from bolt_app.server import Connector
+from zendesk_bridge.sandbox import ZendeskServer, people
+
+Type = Callable[..., Awaitable[Any]]
+StartConnector = Callable[..., Awaitable[Connector]]
+
+RECIPE = "notify-assigned-agents"
+
+
+@pytest.fixture
+async def run_ids(shell: Path, connector: Connector, zendesk: ZendeskServer) -> list[str]:
+    """A run that succeeded, and then one that failed: its assignee is not in Slack."""
+    ids = []
+    for ticket, agent in ((people.GRINDER, people.NOOR), (people.MARKUP, people.LIN)):
+        told = await zendesk.assign(ticket, agent)
+        ids.append(f"{told.event['id']}:{RECIPE}")
+        await connector.sides.bridge.idle()
+    return ids
+
+
+async def test_runs_are_listed_newest_first(run_ids: list[str], type_in: Type) -> None:
+    runs = (await type_in("runs", "list", "--json")).json
+    assert [run["id"] for run in runs] == run_ids[::-1]
+    failed = runs[0]
+    assert set(failed) == {
+        *("id", "flow", "version", "event_id", "status", "started_at", "finished_at", "error", "note")
+    }
+    assert failed["error"] == {
+        "code": "users_not_found",
+        "message": "Slack answered users_not_found to users.lookupByEmail",
+        "hint": "Check that the e-mail address is that of an active Slack account.",
+    }
+    assert runs[1]["error"] is None
+    assert runs[1]["finished_at"].endswith("Z")
+    assert len((await type_in("runs", "list", "--json", "--limit", "1")).json) == 1
+    assert (await type_in("flows", "list", "--json")).json[0]["last_run"] == {
+        "id": failed["id"],
+        "status": "failed",
+        "started_at": failed["started_at"],
+    }
+
+
+async def test_a_pipe_gets_whole_ids_a_line_each(run_ids: list[str], type_in: Type) -> None:
+    said = await type_in("runs", "list")
+    assert [line.split()[0] for line in said.out.splitlines()[2:]] == run_ids[::-1]
+    assert "users_not_found" in said.out
+
+
+async def test_a_terminal_gets_ids_it_has_room_for_and_they_work(
+    run_ids: list[str], terminal: None, type_in: Type
+) -> None:
+    lines = (await type_in("runs", "list")).screen
+    assert max(map(len, lines)) <= 80
+    short = [word for line in lines if (word := line.split(" ")[0]) and run_ids[1].startswith(word)]
+    assert [len(word) for word in short] == [8]
+    assert (await type_in("runs", "show", short[0], "--json")).json["id"] == run_ids[1]
+
+
+async def test_a_run_is_shown_step_by_step(run_ids: list[str], type_in: Type) -> None:
+    said = await type_in("runs", "show", run_ids[1][:12])
+    assert said.code == 0
+    assert said.out.splitlines()[0] == f"Run {run_ids[1]}"
+    assert "    trigger ticket_id: 102" in said.out
+    assert "    out name: Lin Zhao" in said.out
+    assert said.out.count("users_not_found:") == 1
+    assert said.out.splitlines()[-1] == "failed"
+    assert all(line == line.rstrip() for line in said.out.splitlines())
+    run = (await type_in("runs", "show", run_ids[1], "--json")).json
+    assert [step["key"] for step in run["steps"]] == ["ticket", "assignee", "requester", "organization", "notify"]
+    assert run["steps"][-1]["error"] == run["error"]
+    assert run["trigger"]["assignee_id"] == str(people.LIN)
+
+
+async def test_an_id_that_is_none_or_several_is_refused(run_ids: list[str], type_in: Type) -> None:
+    none = await type_in("runs", "show", "no-such-run")
+    assert (none.code, none.out) == (1, "")
+    assert "runs list" in none.err
+    several = await type_in("runs", "show", "")
+    assert several.code == 1
+
+
+async def test_a_failed_run_is_tried_again_from_where_it_failed(
+    run_ids: list[str], type_in: Type, slack: SlackServer, connector: Connector
+) -> None:
+    lin = slack.state.add_person("lin", "lin@example.com")
+    said = await type_in("runs", "retry", run_ids[1])
+    assert (said.code, said.out) == (0, f"{run_ids[1]} is queued\n")
+    await connector.sides.bridge.idle()
+    assert len(slack.state.messages_to(lin.id)) == 1
+    assert (await type_in("runs", "show", run_ids[1], "--json")).json["status"] == "succeeded"
+    assert len(slack.state.messages_to(NOOR.id)) == 1
+
+
+async def test_a_run_that_has_ended_cannot_be_cancelled(run_ids: list[str], type_in: Type) -> None:
+    said = await type_in("runs", "cancel", run_ids[0])
+    assert (said.code, said.err) == (1, "The run has succeeded already.\n")
+
+
+async def test_a_waiting_run_is_cancelled(
+    shell: Path, start_connector: StartConnector, zendesk: ZendeskServer, slack: SlackServer, type_in: Type
+) -> None:
+    slack.state.token_error = "account_inactive"
+    await start_connector()
+    await zendesk.assign(people.GRINDER, people.NOOR)
+    async with asyncio.timeout(5):
+        while (run := (await type_in("runs", "list", "--json")).json[0])["status"] != "waiting":  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    assert run["error"]["code"] == "needs_connection"
+    assert (await type_in("runs", "cancel", run["id"], "--json")).json == {"run": run["id"], "status": "cancelled"}
+    refused = await type_in("runs", "show", run["id"], "--json")
+    assert refused.json["status"] == "cancelled"
+
+
+async def test_without_a_connector_a_retried_run_says_what_it_waits_for(
+    run_ids: list[str], connector: Connector, type_in: Type
+) -> None:
+    await connector.stop()
+    said = await type_in("runs", "retry", run_ids[1])
+    assert said.code == 0
+    assert "goes on when `zendesk-connector serve` is started" in said.out
+
+
+async def test_connections_are_listed(run_ids: list[str], connector: Connector, type_in: Type) -> None:
+    rows = {row["service"]: row for row in (await type_in("connections", "list", "--json")).json}
+    assert set(rows) == {"slack", "zendesk"}
+    for row in rows.values():
+        assert set(row) == {"service", "account", "connected_by", "since", "scopes", "status"}
+        assert row["since"].endswith("Z")
+    assert (rows["slack"]["account"], rows["slack"]["status"]) == ("Sandbox Support", "ok")
+    assert "chat:write" in rows["slack"]["scopes"]
+    assert (rows["zendesk"]["connected_by"], rows["zendesk"]["scopes"]) == ("ada@example.com", ["read"])
+    assert "No connector is running" not in (await type_in("connections", "list")).out
+    await connector.stop()
+    assert "No connector is running" in (await type_in("connections", "list")).out
+
+
+async def test_nothing_there_is_a_sentence_for_people_and_an_empty_list_for_programs(
+    empty_shell: Path, type_in: Type
+) -> None:
+    for noun, sentence in (("runs", "No runs yet."), ("connections", "Nothing is connected yet")):
+        assert sentence in (await type_in(noun, "list")).out
+        assert (await type_in(noun, "list", "--json")).json == []

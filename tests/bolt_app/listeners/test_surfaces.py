@@ -1,0 +1,106 @@
+"""Everything the manifest lets Slack send is acknowledged in time, over HTTP and over Socket Mode."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from bolt_app.sandbox import SlackDelivery, SlackServer, payloads
+from bolt_app.sandbox.people import ADA, SUPPORT
+from bolt_app.sandbox.records import Fault
+from bolt_app.server import Connector
+
+StartConnector = Callable[..., Awaitable[Connector]]
+
+EVENTS: dict[str, dict[str, Any]] = {
+    "app_home_opened": {"type": "app_home_opened", "user": ADA.id, "channel": "D0SB000001", "tab": "home"},
+    "app_mention": {"type": "app_mention", "user": ADA.id, "channel": SUPPORT.id, "text": "hello", "ts": "1.000100"},
+    "app_uninstalled": {"type": "app_uninstalled"},
+    "member_joined_channel": {"type": "member_joined_channel", "user": ADA.id, "channel": SUPPORT.id},
+    "member_left_channel": {"type": "member_left_channel", "user": ADA.id, "channel": SUPPORT.id},
+    "tokens_revoked": {"type": "tokens_revoked", "tokens": {"bot": ["U0BOT00001"]}},
+    "one that nobody subscribed to": {"type": "team_join", "user": {"id": ADA.id}},
+    "a message": {"type": "message", "subtype": "channel_topic", "channel": SUPPORT.id, "ts": "1.000100"},
+}
+
+
+async def seen(happened: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not happened():  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+def delivery(connector: Connector, slack: SlackServer) -> SlackDelivery:
+    return SlackDelivery("slack signing secret", f"{connector.url}/slack/events", slack.state)
+
+
+@pytest.fixture
+async def socket(slack: SlackServer, start_connector: StartConnector) -> SlackServer:
+    await start_connector(slack_app_token=SecretStr("xapp-sandbox"), slack_signing_secret=None)
+    await slack.sockets.wait_connected()
+    return slack
+
+
+async def test_every_event_is_acknowledged(delivery: SlackDelivery) -> None:
+    statuses = {name: (await delivery.event(dict(event))).status for name, event in EVENTS.items()}
+    assert statuses == dict.fromkeys(EVENTS, 200)
+
+
+async def test_every_event_is_acknowledged_over_socket_mode(socket: SlackServer) -> None:
+    for event in EVENTS.values():
+        assert await socket.socket_event(dict(event)) == {}
+
+
+async def test_the_command_answers_that_there_is_nothing_yet(delivery: SlackDelivery) -> None:
+    answer = await delivery.command("list", ADA.id, SUPPORT.id)
+    assert answer.status == 200
+    assert "zendesk-connector flows list" in answer.body
+
+
+async def test_the_command_answers_over_socket_mode(socket: SlackServer) -> None:
+    assert "zendesk-connector flows list" in (await socket.socket_command("", ADA.id, SUPPORT.id))["text"]
+
+
+async def test_the_command_is_acknowledged_in_time_while_slack_is_slow(
+    delivery: SlackDelivery, slack: SlackServer
+) -> None:
+    await seen(lambda: bool(slack.state.calls_to("auth.test")))
+    slack.state.faults.append(Fault(method="*", kind="slow", times=10, delay=4))
+    async with asyncio.timeout(1):
+        assert (await delivery.command("", ADA.id, SUPPORT.id)).status == 200
+
+
+async def test_any_button_is_acknowledged(delivery: SlackDelivery) -> None:
+    answer = await delivery.block_action("retry", ADA.id, channel_id=SUPPORT.id)
+    assert answer.status == 200
+
+
+async def test_any_button_is_acknowledged_over_socket_mode(socket: SlackServer) -> None:
+    payload = payloads.block_action(socket.state, "retry", ADA.id, channel_id=SUPPORT.id)
+    assert await socket.socket_interaction(payload) == {}
+
+
+async def test_socket_mode_connects_anew_when_slack_asks_for_it(socket: SlackServer) -> None:
+    await socket.sockets.disconnect()
+    async with asyncio.timeout(15):
+        await socket.sockets.wait_connected()
+    assert await socket.socket_event(dict(EVENTS["app_mention"]), timeout=5) == {}
+
+
+async def test_a_refused_app_token_is_a_line_in_the_log_without_the_token(
+    slack: SlackServer, start_connector: StartConnector, caplog: pytest.LogCaptureFixture
+) -> None:
+    slack.state.faults.append(Fault(method="apps.connections.open", kind="error", error="invalid_auth", times=9))
+    await start_connector(slack_app_token=SecretStr("xapp-sandbox"))
+    await seen(lambda: "Socket Mode" in caplog.text)
+    (line,) = [record for record in caplog.records if "Socket Mode" in record.getMessage()]
+    assert "invalid_auth" in line.getMessage()
+    assert "Retrying" in line.getMessage()
+    assert "\n" not in line.getMessage()
+    assert line.exc_info is None
+    assert "xapp-" not in caplog.text

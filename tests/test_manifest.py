@@ -1,0 +1,126 @@
+"""The manifest and the code say the same: commands, events, the Home tab, and the scopes they need."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from ruamel.yaml import YAML
+
+from bolt_app import client
+from bolt_app.listeners import SURFACES
+from bolt_app.sandbox.people import APP_NAME, BOT_SCOPES
+from zendesk_bridge.bridge import Bridge
+
+MANIFEST = Path(__file__).parents[1] / "manifest.yml"
+
+#: Bot scopes by method: https://docs.slack.dev/reference/methods
+METHODS = {
+    "auth.test": set(),
+    "chat.postMessage": {"chat:write"},
+    "conversations.history": {"channels:history", "groups:history", "im:history"},
+    "conversations.open": {"im:write"},
+    "conversations.replies": {"channels:history", "groups:history", "im:history"},
+    "reactions.add": {"reactions:write"},
+    "users.info": {"users:read", "users:read.email"},
+    "users.lookupByEmail": {"users:read", "users:read.email"},
+}
+
+#: Bot scopes by event: https://docs.slack.dev/reference/events
+EVENTS = {
+    "app_home_opened": set(),
+    "app_mention": {"app_mentions:read"},
+    "app_uninstalled": set(),
+    "member_joined_channel": {"channels:read", "groups:read"},
+    "member_left_channel": {"channels:read", "groups:read"},
+    "tokens_revoked": set(),
+}
+
+
+class Registered:
+    """Stands in for the Bolt app and notes what listeners ask for."""
+
+    def __init__(self) -> None:
+        self.events: set[str] = set()
+        self.commands: set[str] = set()
+        self.buttons = False
+
+    def event(self, name: str, **how: Any) -> Callable[[Any], Any]:
+        self.events.add(name)
+        return lambda listener: listener
+
+    def command(self, name: str) -> Callable[[Any], Any]:
+        self.commands.add(name)
+        return lambda listener: listener
+
+    def action(self, name: object) -> Callable[[Any], Any]:
+        self.buttons = True
+        return lambda listener: listener
+
+
+@pytest.fixture
+def manifest() -> Any:
+    return YAML(typ="safe").load(MANIFEST.read_text())
+
+
+@pytest.fixture
+def registered() -> Registered:
+    noted = Registered()
+    for surface in SURFACES:
+        surface.register(cast(Any, noted), cast(Bridge, None))
+    return noted
+
+
+def called() -> set[str]:
+    """The methods that the client names."""
+    source = Path(client.__file__).read_text()
+    return set(re.findall(r'"((?:auth|chat|conversations|reactions|users|views|team|bots)\.[a-zA-Z]+)"', source))
+
+
+def test_every_slash_command_has_a_listener_and_the_other_way_round(manifest: Any, registered: Registered) -> None:
+    commands = manifest["features"]["slash_commands"]
+    assert {command["command"] for command in commands} == registered.commands
+
+
+def test_every_event_has_a_listener_and_the_other_way_round(manifest: Any, registered: Registered) -> None:
+    assert set(manifest["settings"]["event_subscriptions"]["bot_events"]) == registered.events
+
+
+def test_the_home_tab_is_on_where_it_is_listened_to(manifest: Any, registered: Registered) -> None:
+    assert manifest["features"]["app_home"]["home_tab_enabled"] == ("app_home_opened" in registered.events)
+
+
+def test_buttons_work_where_they_are_listened_to(manifest: Any, registered: Registered) -> None:
+    assert manifest["settings"]["interactivity"]["is_enabled"] == registered.buttons
+
+
+def test_people_can_get_direct_messages_and_invite_the_app_by_its_name(manifest: Any) -> None:
+    assert manifest["features"]["app_home"]["messages_tab_enabled"] is True
+    assert manifest["features"]["bot_user"]["display_name"] == manifest["display_information"]["name"] == APP_NAME
+
+
+def test_every_method_that_is_called_is_known_here() -> None:
+    assert called() <= set(METHODS)
+
+
+def test_the_scopes_are_what_the_calls_events_and_commands_need_and_no_more(manifest: Any) -> None:
+    events = manifest["settings"]["event_subscriptions"]["bot_events"]
+    needed = {"commands"}.union(*(METHODS[method] for method in called()), *(EVENTS[event] for event in events))
+    assert set(manifest["oauth_config"]["scopes"]["bot"]) == needed
+
+
+def test_no_scope_is_asked_for_in_a_persons_name(manifest: Any) -> None:
+    assert set(manifest["oauth_config"]["scopes"]) == {"bot", "bot_optional"}
+    assert manifest["oauth_config"]["scopes"]["bot_optional"] == ["channels:join"]
+
+
+def test_the_sandbox_grants_the_same_scopes(manifest: Any) -> None:
+    assert sorted(BOT_SCOPES) == manifest["oauth_config"]["scopes"]["bot"]
+
+
+def test_as_it_stands_no_public_address_is_needed(manifest: Any) -> None:
+    assert manifest["settings"]["socket_mode_enabled"] is True
+    assert "request_url" not in MANIFEST.read_text().partition("_metadata")[2]

@@ -1,0 +1,183 @@
+"""The state of each connection: who we are there, that a broken one is tried again, and its runs told."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from zendesk_bridge.connections import Connections
+from zendesk_bridge.flows import history
+from zendesk_bridge.flows.catalog import Connector, Identity
+from zendesk_bridge.flows.errors import Credentials, StorageError, Transient
+from zendesk_bridge.flows.journal import Journal
+
+REVOKED = Credentials("token_revoked", "The token was revoked", service="slack", hint="Connect again.")
+AWAY = Transient("unreachable", "Slack cannot be reached")
+
+
+class Service:
+    """Answers who we are there, or raises what it was given."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.asked = 0
+        self.answers: list[Any] = []
+        self.identity = Identity(account=f"{name}-account", connected_by="U1", scopes=["chat:write"])
+
+    async def identify(self) -> Identity:
+        self.asked += 1
+        answer = self.answers.pop(0) if self.answers else self.identity
+        if isinstance(answer, Exception):
+            raise answer
+        return answer if isinstance(answer, Identity) else self.identity
+
+    def connector(self) -> Connector:
+        return Connector(service=self.name, title=self.name.title(), client=None, identify=self.identify, actions=())
+
+
+class Watched:
+    def __init__(self, journal: Journal, *services: Service) -> None:
+        self.mended: list[str] = []
+        self.failures: list[Exception] = []
+        self.journal = journal
+        self.connections = Connections([each.connector() for each in services], journal, self._mended, 0.01)
+
+    async def _mended(self, service: str) -> None:
+        if self.failures:
+            raise self.failures.pop(0)
+        self.mended.append(service)
+
+    async def see(self, **statuses: str) -> None:
+        async with asyncio.timeout(5):
+            while True:
+                if self.connections.statuses == statuses:
+                    return
+                await asyncio.sleep(0.002)
+
+    async def told(self, *services: str) -> None:
+        """Waits until the runs of these were told, in this order."""
+        async with asyncio.timeout(5):
+            while True:
+                if self.mended == list(services):
+                    return
+                await asyncio.sleep(0.002)
+
+    async def rows(self) -> list[dict[str, Any]]:
+        await self.journal.write(lambda connection: None)
+        return await self.journal.read(history.list_connections)
+
+
+@pytest.fixture
+async def journal(tmp_path: Path) -> AsyncGenerator[Journal]:
+    journal = Journal(tmp_path / "connector.db")
+    await journal.open()
+    yield journal
+    await journal.close()
+
+
+@pytest.fixture
+def slack() -> Service:
+    return Service("slack")
+
+
+@pytest.fixture
+async def watched(journal: Journal, slack: Service) -> AsyncGenerator[Watched]:
+    watched = Watched(journal, slack, Service("zendesk"))
+    yield watched
+    await watched.connections.stop()
+
+
+async def test_a_connection_that_answers_is_ok_and_kept_with_its_account(watched: Watched) -> None:
+    assert watched.connections.statuses == {"slack": "checking", "zendesk": "checking"}
+    await watched.connections.start()
+    await watched.see(slack="ok", zendesk="ok")
+    first, second = await watched.rows()
+    assert (first["service"], first["account"], first["connected_by"]) == ("slack", "slack-account", "U1")
+    assert (first["scopes"], first["status"], second["service"]) == (["chat:write"], "ok", "zendesk")
+    assert first["since"].endswith("Z")
+
+
+async def test_a_broken_connection_is_tried_again_until_it_answers_and_its_runs_are_told(
+    watched: Watched, slack: Service
+) -> None:
+    slack.answers = [REVOKED, AWAY, REVOKED]
+    await watched.connections.start()
+    await watched.see(slack="token_revoked", zendesk="ok")
+    assert watched.connections.is_broken("slack")
+    assert not watched.connections.is_broken("zendesk")
+    await watched.see(slack="ok", zendesk="ok")
+    assert not watched.connections.is_broken("slack")
+    await watched.told("zendesk", "slack")
+    assert slack.asked == 4
+
+
+async def test_an_outage_alone_does_not_break_a_connection(watched: Watched, slack: Service) -> None:
+    slack.answers = [AWAY] * 3
+    await watched.connections.start()
+    await watched.see(slack="unreachable", zendesk="ok")
+    assert not watched.connections.is_broken("slack")
+    await watched.see(slack="ok", zendesk="ok")
+
+
+async def test_what_a_run_reports_broken_is_checked_and_said_once(
+    watched: Watched, slack: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    await watched.connections.start()
+    await watched.see(slack="ok", zendesk="ok")
+    slack.answers = [REVOKED] * 3
+    with caplog.at_level(logging.WARNING):
+        for _ in range(40):
+            watched.connections.broke(REVOKED)
+        assert watched.connections.is_broken("slack")
+        await watched.see(slack="ok", zendesk="ok")
+        await watched.told("slack", "zendesk", "slack")
+    assert slack.asked == 5
+    assert sum("is broken" in record.message for record in caplog.records) == 1
+
+
+async def test_since_is_kept_for_the_same_account_and_begins_anew_for_another(watched: Watched, slack: Service) -> None:
+    await watched.connections.start()
+    await watched.see(slack="ok", zendesk="ok")
+    before = (await watched.rows())[0]
+    slack.answers = [REVOKED]
+    watched.connections.broke(REVOKED)
+    await watched.see(slack="ok", zendesk="ok")
+    assert (await watched.rows())[0] == before
+    slack.identity = Identity(account="another", connected_by="U2", scopes=[])
+    watched.connections.broke(REVOKED)
+    await watched.see(slack="ok", zendesk="ok")
+    after = (await watched.rows())[0]
+    assert (after["account"], after["connected_by"]) == ("another", "U2")
+    assert after["since"] > before["since"]
+
+
+async def test_a_refused_connection_keeps_what_was_known_and_shows_its_code(watched: Watched, slack: Service) -> None:
+    await watched.connections.start()
+    await watched.see(slack="ok", zendesk="ok")
+    slack.answers = [REVOKED] * 200
+    watched.connections.broke(REVOKED)
+    async with asyncio.timeout(5):
+        while True:
+            row = (await watched.rows())[0]
+            if row["status"] == "token_revoked":
+                break
+    assert (row["account"], row["scopes"]) == ("slack-account", ["chat:write"])
+
+
+async def test_runs_that_could_not_be_told_are_told_later(watched: Watched, slack: Service) -> None:
+    watched.failures = [StorageError("database or disk is full")]
+    await watched.connections.start()
+    await watched.told("zendesk", "slack")
+    assert slack.asked == 2
+
+
+async def test_a_defect_in_asking_does_not_end_the_checking(watched: Watched, slack: Service) -> None:
+    slack.answers = [KeyError("team")]
+    await watched.connections.start()
+    await watched.see(slack="ok", zendesk="ok")
+    assert slack.asked == 2
