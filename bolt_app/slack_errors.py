@@ -44,10 +44,7 @@ _REFUSING_STATUSES = (404, 405, 410, 413, 414, 422)
 
 _OURS = "This is a defect of the connector; please report it with the run's id."
 _TEXT_ONLY = "The connector sends plain text and should never see this; please report it with the run's id."
-_REINSTALL = (
-    "Connect Slack again with `zendesk-connector connections connect slack`, "
-    "or set SLACK_BOT_TOKEN to a valid token and restart."
-)
+_REINSTALL = "Install the app again, set SLACK_BOT_TOKEN to its new token, and restart."
 _INVITE = "Invite the app in the channel with /invite @Zendesk Connector; the run then goes on by itself."
 _TS = "Use the ts that an earlier step or a message link gave, as text in quotes."
 _POLICY = "Ask a Slack administrator to allow the app to post there, or choose another channel."

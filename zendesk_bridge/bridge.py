@@ -22,9 +22,9 @@ from zendesk_bridge.dry import Show, dry_run
 from zendesk_bridge.flows import history, requests, store
 from zendesk_bridge.flows.catalog import Catalog, Connector
 from zendesk_bridge.flows.errors import ConnectorError, FlowError, Locked, NotFound, StorageError
-from zendesk_bridge.flows.interpreter import CompiledFlow
+from zendesk_bridge.flows.interpreter import CompiledFlow, compile_flow
 from zendesk_bridge.flows.journal import Journal, Lock, connect_to_read
-from zendesk_bridge.flows.library import Library, check
+from zendesk_bridge.flows.library import Library, check, read_all
 from zendesk_bridge.flows.model import Event, Problem, Readiness, rfc3339, utc_now
 from zendesk_bridge.flows.port import Timing
 from zendesk_bridge.flows.reference import reference
@@ -357,9 +357,16 @@ class Bridge:
         return replace(event, id=_test_id(), source="test")
 
     async def dry_test(self, key: str, event: Event, show: Show) -> dict[str, Any]:
-        """Runs a flow without sending anything; `show` is called with each step."""
-        definition = await self._read(lambda connection: history.compiled(connection, key, self.catalog))
-        return await dry_run(definition, event, self.catalog, show)
+        """Runs a flow without sending anything, as its file is now; `show` is called with each step."""
+        file = read_all(recipes.texts(), self._folder, self.catalog)[0].get(key)
+        if file is not None and file.flow is not None:
+            flow = compile_flow(file.flow, 0, self.catalog)
+        elif file is not None and file.problems:
+            hint = f"`zendesk-connector flows check {key}` shows all that is wrong."
+            raise FlowError("wrong_file", str(file.problems[0]), hint=hint)
+        else:
+            flow = await self._read(lambda connection: history.compiled(connection, key, self.catalog))
+        return await dry_run(flow, event, self.catalog, show)
 
     async def _start_test(self, key: str, event: Mapping[str, Any]) -> str:
         if self._runner is None:

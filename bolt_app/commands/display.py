@@ -82,8 +82,9 @@ def flows(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         if row["problem"]:
             _line(f"{row['key']}: {row['problem']} ({row['source']})", "red")
-    if rows and not any(row["active"] for row in rows):
-        _line(f"No flow is active. Switch one on: zendesk-connector flows activate {rows[0]['key']}", "yellow")
+    good = [row["key"] for row in rows if not row["problem"]]
+    if good and not any(row["active"] for row in rows):
+        _line(f"No flow is active. Switch one on: zendesk-connector flows activate {good[0]}", "yellow")
 
 
 def flow(row: dict[str, Any]) -> None:
@@ -98,23 +99,15 @@ def flow(row: dict[str, Any]) -> None:
 def problems(found: list[Problem]) -> None:
     """What is wrong with flow files, a line each."""
     for problem in found:
-        _line(problem_line(problem), None)
+        _line(str(problem), None)
     if not found:
         _line("Nothing is wrong.", "green")
-
-
-def problem_line(problem: Problem) -> str:
-    """`FILE:LINE: step S, input I: what is wrong (what to write instead)`."""
-    places = [f"{kind} {name}" for kind, name in (("step", problem.step), ("input", problem.input)) if name]
-    where = f"{', '.join(places)}: " if places else ""
-    suggestion = f" ({problem.suggestion})" if problem.suggestion else ""
-    return f"{problem.file}:{problem.line}: {where}{problem.message}{suggestion}"
 
 
 def synced(answer: Mapping[str, Any]) -> None:
     """What reading the folder again brought."""
     for problem in answer["problems"]:
-        _line(problem_line(Problem(**problem)), "red")
+        _line(str(Problem(**problem)), "red")
     _line(f"Known flows: {', '.join(answer['flows'])}", None)
 
 

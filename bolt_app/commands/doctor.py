@@ -61,7 +61,7 @@ async def _checks(sides: Sides, settings: Settings) -> list[dict[str, Any]]:
         findings.append(_finding("Socket Mode", "connection", refused is None, refused or "Slack takes the app token"))
     findings.append(await _database(sides))
     for wrong in sides.bridge.check([]):
-        findings.append(_finding("flow file", wrong.file, False, display.problem_line(wrong)))
+        findings.append(_finding("flow file", wrong.file, False, str(wrong)))
     return findings
 
 

@@ -81,7 +81,10 @@ def schema() -> None:
 
 
 def reference() -> None:
-    """Prints the reference of triggers, actions, operators and filters, as Markdown."""
+    """Prints the reference of actions and triggers.
+
+    Markdown, with the operators and filters too.
+    """
 
     async def work(sides: Sides) -> str:
         return sides.bridge.reference()
@@ -162,11 +165,12 @@ def run_now(
     async def work(sides: Sides) -> tuple[dict[str, Any], bool]:
         from bolt_app.commands.testing import run_test
 
-        flow = await _known(sides, key)  # before Zendesk is asked for anything
-        if not as_json and _changed_since(flow):
+        served = sides.bridge.is_served()
+        flow = None if dry else await _known(sides, key)  # before Zendesk is asked for anything
+        if flow and served and not as_json and _changed_since(flow):
             display.done(f"Testing version {flow['version']}.", display.CHANGED_SINCE)
         show = display.ignored if as_json else display.step
-        return await run_test(sides, key, ticket, body, dry, show), sides.bridge.is_served()
+        return await run_test(sides, key, ticket, body, dry, show), served
 
     result, served = run(work)
     display.json(result) if as_json else display.test_end(result, served)

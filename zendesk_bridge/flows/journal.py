@@ -63,13 +63,17 @@ def connect(path: Path) -> sqlite3.Connection:
             path.parent.mkdir(parents=True, exist_ok=True)
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         connection = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False)
+    except (OSError, sqlite3.Error) as problem:
+        raise StorageError(f"{path} cannot be opened: {problem}") from problem
+    try:
         connection.row_factory = sqlite3.Row
         connection.execute("pragma journal_mode = wal")
         connection.execute("pragma synchronous = full")
         connection.execute("pragma foreign_keys = off")
-        return connection
-    except (OSError, sqlite3.Error) as problem:
+    except sqlite3.Error as problem:
+        connection.close()
         raise StorageError(f"{path} cannot be opened: {problem}") from problem
+    return connection
 
 
 def connect_to_read(path: Path) -> sqlite3.Connection:
@@ -101,20 +105,23 @@ class Journal:
         self._writer: sqlite3.Connection | None = None
         self._reader: sqlite3.Connection | None = None
         self._thread: threading.Thread | None = None
-        self._readers = ThreadPoolExecutor(1, thread_name_prefix="journal-reader")
+        self._readers: ThreadPoolExecutor | None = None
+        self._taking = False
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def open(self) -> None:
         """Takes the lock, brings the tables up to date, starts the writer. Raises Locked, StorageError."""
         self._loop = asyncio.get_running_loop()
         self._lock.take()
+        self._readers = ThreadPoolExecutor(1, thread_name_prefix="journal-reader")
         try:
             await self._loop.run_in_executor(self._readers, self._connect)
         except BaseException:
-            self._lock.release()
+            await self._let_go()
             raise
         self._thread = threading.Thread(target=self._write_batches, name="journal-writer", daemon=True)
         self._thread.start()
+        self._taking = True
 
     def _connect(self) -> None:
         self._writer = connect(self.path)
@@ -127,10 +134,16 @@ class Journal:
     async def close(self) -> None:
         """Commits what is queued and lets go of the file."""
         if self._thread is not None:
+            self._taking = False  # nothing may come to stand behind the end of the queue
             self._queue.put(None)
             await asyncio.to_thread(self._thread.join)
             self._thread = None
-        self._readers.shutdown()
+        await self._let_go()
+
+    async def _let_go(self) -> None:
+        if self._readers is not None:
+            await asyncio.to_thread(self._readers.shutdown)
+            self._readers = None
         for connection in (self._reader, self._writer):
             if connection is not None:
                 connection.close()
@@ -142,28 +155,29 @@ class Journal:
 
         Raises (through the future):
             StorageError: nothing of this work was stored.
+            Exception: what the work itself raised; nothing of it was stored either.
         """
-        assert self._loop is not None
-        future: asyncio.Future[T] = self._loop.create_future()
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         future.add_done_callback(_note_failure)
-        if self._thread is None:
-            future.set_exception(StorageError("the database is closed"))
+        if not self._taking:
+            future.set_exception(_closed(self.path))
         else:
             self._queue.put((work, future))
         return future
 
     async def read(self, work: Work[T]) -> T:
         """Runs work on the reading connection, off the event loop. Raises StorageError."""
-        assert self._loop is not None
+        reader = self._reader
+        if reader is None or self._readers is None:
+            raise _closed(self.path)
 
         def guarded() -> T:
-            assert self._reader is not None
             try:
-                return work(self._reader)
+                return work(reader)
             except sqlite3.Error as problem:
                 raise StorageError(f"{self.path} cannot be read: {problem}") from problem
 
-        return await self._loop.run_in_executor(self._readers, guarded)
+        return await asyncio.get_running_loop().run_in_executor(self._readers, guarded)
 
     def _write_batches(self) -> None:
         assert self._loop is not None
@@ -195,7 +209,11 @@ class Journal:
 
     def _commit(self, batch: list[_Entry]) -> list[tuple[asyncio.Future[Any], Any]]:
         assert self._writer is not None
-        self._writer.execute("begin immediate")
+        try:
+            self._writer.execute("begin immediate")
+        except sqlite3.Error as problem:
+            # No work is to blame. Tried one by one, each would wait for the lock by itself.
+            return [(future, _translated(problem, self.path)) for _, future in batch]
         try:
             results = [(future, work(self._writer)) for work, future in batch]
             self._writer.execute("commit")
@@ -207,10 +225,13 @@ class Journal:
         return results
 
 
-def _translated(problem: Exception, path: Path) -> ConnectorError:
-    if isinstance(problem, ConnectorError):
-        return problem
-    return StorageError(f"{path} cannot be written: {problem}")
+def _translated(problem: Exception, path: Path) -> Exception:
+    """What the caller gets; a defect in its own work is none of the database's."""
+    return StorageError(f"{path} cannot be written: {problem}") if isinstance(problem, sqlite3.Error) else problem
+
+
+def _closed(path: Path) -> StorageError:
+    return StorageError(f"{path} is closed", hint="It is open while `zendesk-connector serve` runs.")
 
 
 def _deliver(results: list[tuple[asyncio.Future[Any], Any]]) -> None:
@@ -225,5 +246,8 @@ def _deliver(results: list[tuple[asyncio.Future[Any], Any]]) -> None:
 
 def _note_failure(future: asyncio.Future[Any]) -> None:
     """Looks at the exception, so that work nobody awaits does not fail in silence."""
-    if not future.cancelled() and (problem := future.exception()) is not None:
-        log.error("not stored: %s", problem)
+    if future.cancelled():
+        return
+    problem = future.exception()
+    if isinstance(problem, StorageError) or not isinstance(problem, ConnectorError | None):
+        log.error("not stored: %s", problem, exc_info=None if isinstance(problem, StorageError) else problem)

@@ -216,9 +216,10 @@ class Problem:
         }
 
     def __str__(self) -> str:
-        where = "".join(f" {part}" for part in (self.step, self.input) if part)
+        places = [f"{kind} {name}" for kind, name in (("step", self.step), ("input", self.input)) if name]
+        where = f"{', '.join(places)}: " if places else ""
         hint = f" ({self.suggestion})" if self.suggestion else ""
-        return f"{self.file}:{self.line}:{where} {self.message}{hint}"
+        return f"{self.file}:{self.line}: {where}{self.message}{hint}"
 
 
 @dataclass(kw_only=True)

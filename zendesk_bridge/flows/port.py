@@ -84,7 +84,10 @@ class RunPort:
         self._around = around
         self._position = 0
         self._current: StepRun | None = None
-        self._unawaited: list[asyncio.Future[None]] = []
+        # Rows that wait for the next write.
+        self._pending: list[StepRun] = []
+        # Rows in writes that are not known to be committed.
+        self._queued: list[tuple[list[StepRun], asyncio.Future[None]]] = []
 
     async def begins(self, key: str, action: str) -> dt.datetime:
         """When the step starts, or started, if it is recorded. Raises FlowError `replay_mismatch`."""
@@ -117,17 +120,23 @@ class RunPort:
             raise _mismatch(f"the flow ended, {self._steps[self._position].key!r} is recorded")
 
     async def skip(self, key: str, action: str, inputs: dict[str, Any], error: ConnectorError | None) -> None:
-        """Records that a step was skipped."""
+        """Records that a step was skipped, together with what comes next: it may be what ends the run."""
         self._end(self._now_at(key), StepStatus.SKIPPED, inputs, error)
 
     async def fail(self, key: str, action: str, inputs: dict[str, Any], error: ConnectorError) -> None:
-        """Records that a step failed."""
+        """Records that a step failed, together with the run's end."""
         self._end(self._now_at(key), StepStatus.FAILED, inputs, error)
 
-    def records(self) -> list[asyncio.Future[None]]:
-        """The rows that are queued and not known to be stored."""
-        records, self._unawaited = self._unawaited, []
-        return records
+    def abandon(self, error: ConnectorError) -> None:
+        """After an error that no step expects: the step under way has failed with it."""
+        step = self._current
+        if step is not None and step.status in (StepStatus.RUNNING, StepStatus.WAITING):
+            self._end(step, StepStatus.FAILED, step.inputs, error)
+
+    def rows(self) -> list[StepRun]:
+        """The rows not known to be stored, in order. The run's own state is stored with them, or not at all."""
+        queued = [row for rows, future in self._queued if not _is_stored(future) for row in rows]
+        return [*queued, *self._pending]
 
     async def sleep_until(self, key: str, moment: dt.datetime) -> None:
         """Lets the run sleep; it costs a row. Days are no longer than seconds."""
@@ -136,9 +145,10 @@ class RunPort:
             return
         if utc_now() < moment:
             step.status = StepStatus.WAITING
-            self._record(step)
+            self._pending.append(replace(step))
             raise Suspended(until=moment)
         self._end(step, StepStatus.SUCCEEDED, {"until": moment.isoformat()}, None)
+        self._record()
 
     async def wait_signal(self, key: str, name: str) -> dict[str, Any]:
         """Lets the run sleep until it gets the signal, at most as long as the engine's patience; returns its value."""
@@ -153,10 +163,11 @@ class RunPort:
                 self._end(step, StepStatus.FAILED, {}, problem)
                 raise problem
             step.status = StepStatus.WAITING
-            self._record(step)
+            self._pending.append(replace(step))
             raise Suspended(until=deadline, waiting_for=f"signal:{name}")
         step.outputs = value
         self._end(step, StepStatus.SUCCEEDED, {}, None)
+        self._record()
         return value
 
     async def step(self, compiled: CompiledStep, inputs: dict[str, Any]) -> Mapping[str, Any]:
@@ -189,8 +200,8 @@ class RunPort:
         if len(json.dumps(step.outputs, ensure_ascii=False).encode()) > OUTPUT_LIMIT:
             step.outputs = None
             raise Permanent("output_too_large", f"{action.id} answered more than 1 MB", hint="Ask for less.")
-        self.run.waiting_since = None
         self._end(step, StepStatus.SUCCEEDED, inputs, None)
+        self._record()
         return action.restore(step.outputs)
 
     async def _create(self, step: StepRun, action: Action, inputs: dict[str, Any], policy: str) -> Mapping[str, Any]:
@@ -198,7 +209,7 @@ class RunPort:
         sent = False
         while True:
             if step.begun_at is None and sent:
-                self._again_later(step, Uncertain("unavailable", f"{action.id} has no clear answer"))
+                self._again_later(step, _unclear(action))
             if step.begun_at is None:
                 sent = True
                 step.begun_at = utc_now()
@@ -222,44 +233,41 @@ class RunPort:
     ) -> Mapping[str, Any] | None:
         """What the effect made, if the far side has it; None where it may be done (again)."""
         assert step.begun_at is not None
+        asked, problem = utc_now(), None
         try:
             if action.find is None:
                 raise Permanent("cannot_look", f"{action.id} cannot be looked up")
             found = await self._call(action, action.find, {**inputs, "once": self._once(step)})
-        except (Permanent, NeedsInvite) as problem:
-            return await self._decide(step, policy, problem)
-        if found:
-            return found
-        step.looked_at = utc_now()
-        age = (step.looked_at - step.begun_at).total_seconds()
+            if found:
+                return found
+        except (Permanent, NeedsInvite) as refusal:
+            problem = refusal
+        step.looked_at = asked
+        decision = await self._decision(step) or (policy if problem else None)
+        if decision == "skip":
+            self._end(step, StepStatus.SKIPPED, inputs, problem)
+            return EMPTY
+        if decision == "ask" and problem is not None:
+            self._wait(step, f"signal:{_decision_name(step)}", _in_doubt(step, problem))
+        # What a look shows is how things were when it was asked.
+        age = (asked - step.begun_at).total_seconds()
         later = next((seconds for seconds in self._around.timing.looks if seconds > age), None)
+        if decision == "repeat":
+            return None
+        deadline = self._deadline(step.error or _unclear(action).as_json())
         if later is None:
             return None
         step.status = StepStatus.WAITING
-        self._record(step)
-        raise Suspended(until=step.begun_at + dt.timedelta(seconds=later))
+        self._pending.append(replace(step))
+        # The clock may have been set back since.
+        until = min(step.begun_at, utc_now()) + dt.timedelta(seconds=later)
+        raise Suspended(until=min(until, deadline))
 
-    async def _decide(self, step: StepRun, policy: str, problem: ConnectorError) -> Mapping[str, Any] | None:
-        """Nobody can tell whether it happened: the step's policy decides, or a person."""
-        if policy == "ask":
-            assert step.begun_at is not None
-            name = f"decision:{step.seq}:{step.begun_at.timestamp():.6f}"
-            signal = await self._around.journal.read(
-                lambda connection: store.select_signal(connection, self.run.id, name)
-            )
-            if signal is None:
-                error = ConnectorError(
-                    "in_doubt",
-                    f"Nobody can tell whether step {step.key!r} was done: {problem.message}",
-                    hint="Look in Slack, then have it sent again, or skipped.",
-                ).as_json()
-                self._wait(step, f"signal:{name}", error)
-            else:
-                policy = "repeat" if signal.get("send") else "skip"
-        if policy == "repeat":
-            return None
-        self._end(step, StepStatus.SKIPPED, step.inputs, problem)
-        return EMPTY
+    async def _decision(self, step: StepRun) -> str | None:
+        """What a person said to do about a sending that is in doubt. It counts also where looking works again."""
+        name = _decision_name(step)
+        signal = await self._around.journal.read(lambda connection: store.select_signal(connection, self.run.id, name))
+        return None if signal is None else "repeat" if signal.get("send") else "skip"
 
     async def _call(self, action: Action, function: Function, arguments: dict[str, Any]) -> Mapping[str, Any]:
         """Calls a service; returns the outputs, empty where a look-up found nothing."""
@@ -278,25 +286,29 @@ class RunPort:
         wait *= random.uniform(0.8, 1.2)  # noqa: S311 - spreads retries, keeps no secret
         limited = isinstance(problem, Transient) and problem.limit
         if isinstance(problem, Transient) and problem.retry_after is not None:
-            wait = problem.retry_after
+            wait = max(problem.retry_after, timing.retry_first)  # some say 0, and mean it
         self._wait(step, None, {**problem.as_json(), "code": "limit" if limited else "unavailable"}, wait)
 
     def _wait(
         self, step: StepRun, waiting_for: str | None, error: dict[str, str], seconds: float | None = None
     ) -> NoReturn:
         """Records that the step waits, and suspends the run. A run waits for one thing for so long only."""
-        now = utc_now()
-        since = self.run.waiting_since or now
-        deadline = since + dt.timedelta(seconds=self._around.timing.patience)
-        if now >= deadline:
-            raise Permanent(error["code"], f"Gave up after waiting too long: {error['message']}", hint=error["hint"])
-        self.run.waiting_since = since
+        deadline = self._deadline(error)
         step.status = StepStatus.WAITING
         step.error = error
         step.attempts += 1
-        self._record(step)
-        until = deadline if seconds is None else min(now + dt.timedelta(seconds=seconds), deadline)
+        self._pending.append(replace(step))
+        until = deadline if seconds is None else min(utc_now() + dt.timedelta(seconds=seconds), deadline)
         raise Suspended(until=until, waiting_for=waiting_for, error=error)
+
+    def _deadline(self, error: Mapping[str, str]) -> dt.datetime:
+        """Until when the step may wait. Raises Permanent where that is over."""
+        now = utc_now()
+        self.run.waiting_since = self.run.waiting_since or now
+        deadline = self.run.waiting_since + dt.timedelta(seconds=self._around.timing.patience)
+        if now >= deadline:
+            raise Permanent(error["code"], f"Gave up after waiting too long: {error['message']}", hint=error["hint"])
+        return deadline
 
     async def _wait_step(self, key: str) -> StepRun:
         await self.begins(key, "wait")
@@ -315,18 +327,43 @@ class RunPort:
         step.attempts += 1
         step.begun_at = None
         step.finished_at = utc_now()
-        self._record(step)
+        self.run.waiting_since = None
+        self._pending.append(replace(step))
 
-    def _record(self, step: StepRun) -> None:
-        """Queues the step's row. Rows are committed in order, so a later durable record covers this one."""
-        row = replace(step)
-        run_id = self.run.id
-        self._unawaited.append(self._around.journal.write(lambda connection: store.put_step(connection, run_id, row)))
+    def _record(self) -> None:
+        """Queues the rows that wait. Writes are committed in order, so a later durable one covers this one."""
+        run_id, rows = self.run.id, self._pending
+        self._pending = []
+        stored = self._around.journal.write(lambda connection: store.put_steps(connection, run_id, rows))
+        self._queued.append((rows, stored))
 
     async def _record_durably(self, step: StepRun) -> None:
-        self._record(step)
-        for record in self.records():
-            await record
+        self._pending.append(replace(step))
+        self._record()
+        queued, self._queued = self._queued, []
+        for _, future in queued:
+            await future
+
+
+def _is_stored(future: asyncio.Future[None]) -> bool:
+    return future.done() and not future.cancelled() and future.exception() is None
+
+
+def _decision_name(step: StepRun) -> str:
+    assert step.begun_at is not None
+    return f"decision:{step.seq}:{step.begun_at.timestamp():.6f}"
+
+
+def _in_doubt(step: StepRun, problem: ConnectorError) -> dict[str, str]:
+    return {
+        "code": "in_doubt",
+        "message": f"Nobody can tell whether step {step.key!r} was done: {problem.message}",
+        "hint": "Look in Slack, then have it sent again, or skipped.",
+    }
+
+
+def _unclear(action: Action) -> Uncertain:
+    return Uncertain("unavailable", f"{action.id} has no clear answer")
 
 
 def _mismatch(detail: str) -> FlowError:

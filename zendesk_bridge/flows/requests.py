@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -69,56 +71,116 @@ def _read(answer: Any) -> Answer:
 
 
 class Desk:
-    """Looks for requests, and has them answered one after the other."""
+    """Looks for requests, and has them answered one after the other. Each is applied once, at most."""
 
     def __init__(self, journal: Journal, handle: Handler) -> None:
         self._journal = journal
         self._handle = handle
         self._seen: int | None = None
+        # Answers that the database did not take yet.
+        self._unstored: dict[int, Answer] = {}
+        self._ending = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Starts looking; what waits already is answered first."""
+        self._ending.clear()
         self._task = asyncio.create_task(self._look(), name="requests")
 
     async def stop(self) -> None:
-        """Stops looking."""
+        """Stops looking. What is being applied is applied to its end, within five seconds."""
         if self._task is not None:
+            self._ending.set()
+            await asyncio.wait([self._task], timeout=ANSWER_WITHIN)
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def _look(self) -> None:
-        while True:
+        interrupted = False
+        while not self._ending.is_set():
             try:
-                for number, verb, args, by in await self._journal.write(self._open_requests):
-                    await self._answer(number, verb, args, by)
+                if not interrupted:
+                    await self._journal.write(_answer_interrupted)
+                    interrupted = True
+                await self._answer_all()
             except StorageError as problem:
-                log.warning("requests cannot be read: %s", problem.message)
-            await asyncio.sleep(LOOK_EVERY)
+                log.warning("requests cannot be answered: %s", problem.message)
+            except Exception:
+                log.exception("looking for requests met a defect of this software")
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_EVERY):
+                    await self._ending.wait()
 
-    def _open_requests(self, connection: sqlite3.Connection) -> list[tuple[int, str, dict[str, Any], str]]:
-        """Requests without an answer. Runs on the writing connection, whose data_version other writers move."""
-        version = connection.execute("pragma data_version").fetchone()[0]
-        if version == self._seen:
-            return []
+    async def _answer_all(self) -> None:
+        for number in list(self._unstored):
+            await self._store(number)
+        version, rows = await self._journal.write(partial(_open_requests, seen=self._seen))
+        for number, verb, args, by in rows:
+            if self._ending.is_set():
+                return
+            # Taken before it is applied: a crash in between must not have it applied again.
+            await self._journal.write(partial(_take, number=number))
+            self._unstored[number] = await self._apply(number, verb, args, by)
+            await self._store(number)
         self._seen = version
-        rows = connection.execute("select id, verb, args, by from requests where answered_at is null order by id")
-        return [(row["id"], row["verb"], json.loads(row["args"]), row["by"]) for row in rows]
 
-    async def _answer(self, number: int, verb: str, args: Mapping[str, Any], by: str) -> None:
+    async def _apply(self, number: int, verb: str, args: str | None, by: str) -> Answer:
         try:
-            answer: Answer = {"result": await self._handle(verb, args, by)}
+            answer: Answer = {"result": await self._handle(verb, _arguments(args), by)}
+            json.dumps(answer)
         except ConnectorError as problem:
             answer = {"error": problem.as_json()}
         except Exception:
             log.exception("request %s (%s) met a defect of this software", number, verb)
             answer = {"error": {"code": "internal", "message": "A defect of this software", "hint": "See the log."}}
         log.info("request %s by %s: %s", verb, by, "refused" if "error" in answer else "done")
+        return answer
 
-        def work(connection: sqlite3.Connection) -> None:
-            connection.execute(
-                "update requests set answered_at = ?, answer = ? where id = ?",
-                (rfc3339(utc_now()), json.dumps(answer), number),
+    async def _store(self, number: int) -> None:
+        answer = json.dumps(self._unstored[number])
+        await self._journal.write(
+            lambda connection: (
+                connection.execute(
+                    "update requests set answered_at = ?, answer = ? where id = ?", (rfc3339(utc_now()), answer, number)
+                ).rowcount
             )
+        )
+        del self._unstored[number]
 
-        await self._journal.write(work)
+
+def _open_requests(
+    connection: sqlite3.Connection, seen: int | None
+) -> tuple[int, list[tuple[int, str, str | None, str]]]:
+    """Requests that nobody took. Runs on the writing connection, whose data_version other writers move."""
+    version: int = connection.execute("pragma data_version").fetchone()[0]
+    if version == seen:
+        return version, []
+    rows = connection.execute("select id, verb, args, by from requests where answered_at is null order by id")
+    return version, [tuple(row) for row in rows]
+
+
+def _take(connection: sqlite3.Connection, number: int) -> None:
+    connection.execute("update requests set answered_at = ? where id = ?", (rfc3339(utc_now()), number))
+
+
+def _answer_interrupted(connection: sqlite3.Connection) -> None:
+    """Requests that an earlier process took and did not answer: it may have applied them."""
+    error = ConnectorError(
+        "interrupted",
+        "The process stopped while it did this; perhaps it is done",
+        hint="Look whether it is, and ask again if not.",
+    )
+    connection.execute(
+        "update requests set answer = ? where answered_at is not null and answer is null",
+        (json.dumps({"error": error.as_json()}),),
+    )
+
+
+def _arguments(text: str | None) -> dict[str, Any]:
+    try:
+        arguments = json.loads(text or "{}")
+    except ValueError:
+        arguments = None
+    if not isinstance(arguments, dict):
+        raise ConnectorError("bad_request", "The request's args are no JSON object")
+    return arguments

@@ -6,6 +6,7 @@ import asyncio
 import datetime as dt
 import logging
 import sqlite3
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -25,6 +26,10 @@ log = logging.getLogger(__name__)
 AT_ONCE = 200
 #: Waiting runs taken up at once when their time has come.
 WAKE_AT_ONCE = 500
+#: Where more are due than that: when to look for the others, in seconds.
+MORE_DUE_IN = 0.25
+#: How long it is remembered what was woken, in seconds: longer than a call takes.
+WOKEN_FOR = 60.0
 #: The clock may jump: nobody sleeps longer than this without looking at it, in seconds.
 LONGEST_SLEEP = 30.0
 
@@ -73,7 +78,8 @@ class Runner:
         self._active: dict[str, asyncio.Task[None]] = {}
         self._cancelled: set[str] = set()
         self._again: set[str] = set()
-        self._woken: dict[str, dt.datetime] = {}
+        # When each name was woken last, by the clock that nobody sets.
+        self._woken: dict[str, float] = {}
         self._asleep: set[str] = set()
         self._poke = asyncio.Event()
         self._quiet = asyncio.Event()
@@ -83,9 +89,11 @@ class Runner:
 
     async def start(self) -> None:
         """Takes up what an earlier process left. Raises StorageError."""
+        self._stopping = False
         await self._journal.write(store.wake_uninvited)
         for run_id in await self._journal.read(store.open_run_ids):
             self._enqueue(run_id, None)
+        self._pump()
         self._waker = asyncio.create_task(self._wake_sleepers(), name="wake-sleepers")
 
     async def stop(self, grace: float = 10.0) -> None:
@@ -93,6 +101,7 @@ class Runner:
         self._stopping = True
         if self._waker is not None:
             self._waker.cancel()
+            await asyncio.gather(self._waker, return_exceptions=True)
         tasks = list(self._active.values())
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=grace)
@@ -135,10 +144,15 @@ class Runner:
                     new.append(_Loaded(run=run, event=own, steps=[]))
             return new
 
-        loaded = await self._journal.write(work)
-        for each in loaded:
-            self._enqueue(each.run.id, each)
-        return [each.run for each in loaded]
+        stored = self._journal.write(work)
+        # Also where the caller is gone by then: a repeated delivery starts nothing more.
+        stored.add_done_callback(self._take_up)
+        return [each.run for each in await asyncio.shield(stored)]
+
+    def _take_up(self, stored: asyncio.Future[list[_Loaded]]) -> None:
+        if not stored.cancelled() and stored.exception() is None:
+            for each in stored.result():
+                self._enqueue(each.run.id, each)
 
     async def wake(self, *names: str) -> None:
         """Lets the runs that wait for one of these go on: `invite:C…`, `connection:slack`."""
@@ -155,24 +169,22 @@ class Runner:
 
     async def cancel(self, run_id: str) -> Run:
         """Ends a run. Raises NotFound, ConnectorError `ended`."""
-        if run_id in self._known:
-            self._cancelled.add(run_id)
-        if run_id in self._active:
-            self._active[run_id].cancel()
-            await asyncio.wait([self._active[run_id]])
-
-        def work(connection: sqlite3.Connection) -> Run:
-            run = _existing(connection, run_id)
-            if run.status is RunStatus.CANCELLED:
-                return run
-            if run.status.ended:
-                raise ConnectorError("ended", f"The run has {run.status} already")
-            run.status, run.finished_at, run.wake_at, run.waiting_for = RunStatus.CANCELLED, utc_now(), None, None
-            store.update_run(connection, run)
-            return run
-
-        run = await self._journal.write(work)
-        self._ended(run)
+        self._cancelled.add(run_id)  # nobody takes it up meanwhile
+        try:
+            if run_id in self._active:
+                self._active[run_id].cancel()
+                await asyncio.wait([self._active[run_id]])
+            self._ready = deque(each for each in self._ready if each[0] != run_id)
+            self._known.discard(run_id)
+            run, before = await self._journal.write(lambda connection: _cancel(connection, run_id))
+        except BaseException:
+            self._cancelled.discard(run_id)
+            self._enqueue(run_id, None)  # it goes on from its rows, if there is a way to go
+            raise
+        self._cancelled.discard(run_id)
+        self._settle()
+        if before is not RunStatus.CANCELLED:
+            self._ended(run)
         return run
 
     async def retry_from(self, run_id: str, key: str | None = None) -> Run:
@@ -200,7 +212,10 @@ class Runner:
             return run
 
         run = await self._journal.write(work)
-        self._enqueue(run_id, None)
+        if run_id in self._active:
+            self._again.add(run_id)  # it is just leaving
+        else:
+            self._enqueue(run_id, None)
         return run
 
     async def idle(self) -> None:
@@ -208,7 +223,7 @@ class Runner:
         await self._quiet.wait()
 
     def _enqueue(self, run_id: str, loaded: _Loaded | None) -> None:
-        if run_id not in self._known:
+        if run_id not in self._known and run_id not in self._cancelled:
             self._known.add(run_id)
             self._quiet.clear()
             self._ready.append((run_id, loaded))
@@ -224,7 +239,6 @@ class Runner:
     def _departed(self, run_id: str, _: asyncio.Task[None]) -> None:
         self._active.pop(run_id, None)
         self._known.discard(run_id)
-        self._cancelled.discard(run_id)
         if run_id in self._again:
             self._again.discard(run_id)
             self._enqueue(run_id, None)
@@ -232,22 +246,21 @@ class Runner:
         if run_id in self._asleep:
             self._asleep.discard(run_id)
             self._poke.set()
+        self._settle()
+
+    def _settle(self) -> None:
         if not self._known:
             self._quiet.set()
 
     def _remember_woken(self, name: str) -> None:
         """A run may be about to wait for what happens just now: it must not miss it."""
-        now = utc_now()
-        self._woken = {each: at for each, at in self._woken.items() if now - at < dt.timedelta(minutes=1)}
+        now = time.monotonic()
+        self._woken = {each: at for each, at in self._woken.items() if now - at < WOKEN_FOR}
         self._woken[name] = now
 
     async def _execute(self, run_id: str, loaded: _Loaded | None) -> None:
         try:
-            if loaded is None:
-                loaded = await self._journal.read(lambda connection: _load(connection, run_id))
-            if loaded is None or loaded.run.status.ended or run_id in self._cancelled:
-                return
-            await self._advance(loaded)
+            run = await self._go_on(run_id, loaded)
         except Stopping:
             return
         except StorageError as problem:
@@ -256,20 +269,39 @@ class Runner:
             self._again.add(run_id)
             await asyncio.sleep(STORAGE_PAUSE)
             return
-        run = loaded.run
+        if run is None:
+            return
         log.info("run %s %s%s", run.id, run.status, f": {run.error['code']}" if run.error else "")
         if run.status.ended:
             self._ended(run)
         else:
             self._asleep.add(run_id)
 
+    async def _go_on(self, run_id: str, loaded: _Loaded | None) -> Run | None:
+        """Takes a run up; None where there is nothing to do."""
+        try:
+            if loaded is None:
+                loaded = await self._journal.read(lambda connection: _load(connection, run_id))
+            if loaded is None or loaded.run.status.ended or run_id in self._cancelled:
+                return None
+            await self._advance(loaded)
+            return loaded.run
+        except (StorageError, Stopping):
+            raise
+        except Exception as problem:
+            # Left as it is, the run would be taken up again and again.
+            error = _reason(run_id, problem).as_json()
+            await self._journal.write(lambda connection: store.fail_run(connection, run_id, error))
+            return None
+
     async def _advance(self, loaded: _Loaded) -> None:
         """Takes a run as far as it goes, and stores where it is then. Raises Stopping, StorageError."""
-        run, began = loaded.run, utc_now()
-        run.status, run.started_at = RunStatus.RUNNING, run.started_at or began
+        run, began = loaded.run, time.monotonic()
+        run.status, run.started_at = RunStatus.RUNNING, run.started_at or utc_now()
         run.wake_at = run.waiting_for = run.error = None
         port = RunPort(run, loaded.steps, self._around)
-        self._store(run)
+        row = replace(run)
+        self._journal.write(lambda connection: store.update_run(connection, row))
         try:
             flow = await self._flow(run)
             run.note = await interpret(flow, loaded.event.data, port)
@@ -282,19 +314,14 @@ class Runner:
                 run.wake_at = utc_now()
         except (StorageError, Stopping):
             raise
-        except ConnectorError as problem:
-            run.status, run.error = RunStatus.FAILED, problem.as_json()
         except Exception as problem:
-            log.exception("run %s met a defect of this software", run.id)
-            run.status, run.error = RunStatus.FAILED, _defect(problem)
+            reason = _reason(run.id, problem)
+            run.status, run.error = RunStatus.FAILED, reason.as_json()
+            port.abandon(reason)
         if run.status.ended:
             run.finished_at, run.waiting_since = utc_now(), None
-        for record in [*port.records(), self._store(run)]:
-            await record
-
-    def _store(self, run: Run) -> asyncio.Future[None]:
-        row = replace(run)
-        return self._journal.write(lambda connection: store.update_run(connection, row))
+        rows = port.rows()
+        await self._journal.write(lambda connection: store.put_progress(connection, run, rows))
 
     async def _flow(self, run: Run) -> CompiledFlow:
         known = self._compiled.get((run.flow, run.version))
@@ -311,14 +338,16 @@ class Runner:
     async def _wake_sleepers(self) -> None:
         while True:
             self._poke.clear()
+            now = utc_now()
             try:
-                now = utc_now()
-                due, wake = await self._journal.read(_sleepers)
+                due, wake = await self._journal.read(partial(_sleepers, now=now))
             except StorageError as problem:
                 log.warning("sleeping runs cannot be read: %s", problem.message)
                 due, wake = [], now + dt.timedelta(seconds=STORAGE_PAUSE)
             for run_id in due:
                 self._enqueue(run_id, None)
+            if len(due) == WAKE_AT_ONCE:
+                wake = now + dt.timedelta(seconds=MORE_DUE_IN)
             sleep = LONGEST_SLEEP if wake is None else (wake - utc_now()).total_seconds()
             try:
                 async with asyncio.timeout(min(max(sleep, 0.01), LONGEST_SLEEP)):
@@ -327,15 +356,30 @@ class Runner:
                 continue
 
 
-def _sleepers(connection: sqlite3.Connection) -> tuple[list[str], dt.datetime | None]:
-    return store.due_run_ids(connection, utc_now(), WAKE_AT_ONCE), store.next_wake(connection)
+def _sleepers(connection: sqlite3.Connection, now: dt.datetime) -> tuple[list[str], dt.datetime | None]:
+    """The runs that are due, and when the next one will be. Those that are due need no further waking."""
+    return store.due_run_ids(connection, now, WAKE_AT_ONCE), store.next_wake(connection, now)
+
+
+def _cancel(connection: sqlite3.Connection, run_id: str) -> tuple[Run, RunStatus]:
+    """Ends a run; returns it and what it was before."""
+    run = _existing(connection, run_id)
+    before = run.status
+    if before.ended and before is not RunStatus.CANCELLED:
+        raise ConnectorError("ended", f"The run has {before} already")
+    if before is not RunStatus.CANCELLED:
+        run.status, run.finished_at, run.wake_at, run.waiting_for = RunStatus.CANCELLED, utc_now(), None, None
+        store.update_run(connection, run)
+    return run, before
 
 
 def _load(connection: sqlite3.Connection, run_id: str) -> _Loaded | None:
     run = store.select_run(connection, run_id)
-    event = store.select_event(connection, run.event_id) if run else None
-    if run is None or event is None:
+    if run is None:
         return None
+    event = store.select_event(connection, run.event_id)
+    if event is None:
+        raise NotFound("no_event", "The event of this run is not in the database any more")
     return _Loaded(run=run, event=event, steps=store.select_steps(connection, run_id))
 
 
@@ -346,9 +390,13 @@ def _existing(connection: sqlite3.Connection, run_id: str) -> Run:
     return run
 
 
-def _defect(problem: Exception) -> dict[str, str]:
-    return {
-        "code": "internal",
-        "message": f"A defect of this software: {type(problem).__name__}",
-        "hint": "The log has the details. Please report it.",
-    }
+def _reason(run_id: str, problem: Exception) -> ConnectorError:
+    """Why a run failed, in the words of its history."""
+    if isinstance(problem, ConnectorError):
+        return problem
+    log.error("run %s met a defect of this software", run_id, exc_info=problem)
+    return ConnectorError(
+        "internal",
+        f"A defect of this software: {type(problem).__name__}",
+        hint="The log has the details. Please report it.",
+    )

@@ -24,7 +24,19 @@ from zendesk_bridge.flows.model import (
 
 def to_json(value: Any) -> str | None:
     """A value as compact JSON, null as no value."""
-    return None if value is None else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    if value is None:
+        return None
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    # Half an emoji, as a careless cut leaves it, is no Unicode: the database takes it escaped only.
+    return text if text.isascii() or _is_unicode(text) else json.dumps(value, separators=(",", ":"))
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _time(moment: dt.datetime | None) -> str | None:
@@ -114,6 +126,15 @@ def update_run(connection: sqlite3.Connection, run: Run) -> None:
     )
 
 
+def fail_run(connection: sqlite3.Connection, run_id: str, error: Mapping[str, str]) -> None:
+    """Ends a run that cannot be taken up."""
+    connection.execute(
+        "update runs set status = 'failed', finished_at = ?, wake_at = null, waiting_for = null, error = ?"
+        " where id = ?",
+        (rfc3339(utc_now()), to_json(dict(error)), run_id),
+    )
+
+
 def select_run(connection: sqlite3.Connection, run_id: str) -> Run | None:
     """The run of that id."""
     row = connection.execute("select * from runs where id = ?", (run_id,)).fetchone()
@@ -141,7 +162,10 @@ def _run(row: sqlite3.Row) -> Run:
 
 def open_run_ids(connection: sqlite3.Connection) -> list[str]:
     """Runs that were queued or under way, oldest first."""
-    rows = connection.execute("select id from runs where status in ('queued', 'running') order by number")
+    # The first condition is the index's own: without it all of the history would be read.
+    rows = connection.execute(
+        "select id from runs where status in ('queued', 'running', 'waiting') and status <> 'waiting' order by number"
+    )
     return [row[0] for row in rows]
 
 
@@ -153,9 +177,11 @@ def due_run_ids(connection: sqlite3.Connection, now: dt.datetime, most: int) -> 
     return [row[0] for row in rows]
 
 
-def next_wake(connection: sqlite3.Connection) -> dt.datetime | None:
-    """When the next waiting run wakes."""
-    row = connection.execute("select min(wake_at) from runs where status = 'waiting'").fetchone()
+def next_wake(connection: sqlite3.Connection, now: dt.datetime) -> dt.datetime | None:
+    """When the next waiting run wakes, of those that are not due yet."""
+    row = connection.execute(
+        "select min(wake_at) from runs where status = 'waiting' and wake_at > ?", (rfc3339(now),)
+    ).fetchone()
     return _moment(row[0])
 
 
@@ -169,10 +195,19 @@ def wake_waiting_for(connection: sqlite3.Connection, names: Iterable[str]) -> in
     return count
 
 
+def awaited_invitations(connection: sqlite3.Connection) -> list[str]:
+    """What the runs wait for that wait for an invitation."""
+    rows = connection.execute(
+        "select distinct waiting_for from runs where status = 'waiting' and waiting_for like 'invite:%'"
+    )
+    return [row[0] for row in rows]
+
+
 def wake_uninvited(connection: sqlite3.Connection) -> None:
     """Lets every run that waits for an invitation try again: it may have come while nobody listened."""
     connection.execute(
-        "update runs set wake_at = ? where status = 'waiting' and waiting_for like 'invite:%'", (rfc3339(utc_now()),)
+        "update runs set wake_at = ? where status = 'waiting' and waiting_for >= 'invite:' and waiting_for < 'invite;'",
+        (rfc3339(utc_now()),),
     )
 
 
@@ -203,6 +238,18 @@ def put_step(connection: sqlite3.Connection, run_id: str, step: StepRun) -> None
             _time(step.finished_at),
         ),
     )
+
+
+def put_steps(connection: sqlite3.Connection, run_id: str, steps: Iterable[StepRun]) -> None:
+    """Stores the states of some steps, in order."""
+    for step in steps:
+        put_step(connection, run_id, step)
+
+
+def put_progress(connection: sqlite3.Connection, run: Run, steps: Iterable[StepRun]) -> None:
+    """Stores a run's state together with the steps that led to it."""
+    put_steps(connection, run.id, steps)
+    update_run(connection, run)
 
 
 def select_steps(connection: sqlite3.Connection, run_id: str) -> list[StepRun]:

@@ -283,14 +283,29 @@ async def test_a_test_is_watched_through_a_short_refusal(
     assert (said.code, len(slack.state.messages_to(BEN.id))) == (0, 1)
 
 
-async def test_whoever_tests_an_older_version_is_told(shell: Path, type_in: Type) -> None:
+async def test_whoever_tests_an_older_version_is_told(
+    shell: Path, type_in: Type, start_connector: StartConnector
+) -> None:
     path = write("mine.yml", a_flow("mine"))
-    await type_in("flows", "sync")
-    assert "was changed since" not in (await type_in("flows", "test", "mine", "--ticket", "101", "--dry")).out
+    await start_connector(recipe=False, connector_flows=path.parent)
+    assert "was changed since" not in (await type_in("flows", "test", "mine", "--ticket", "101")).out
     path.write_text(path.read_text().replace("About", "Concerning"))
-    said = await type_in("flows", "test", "mine", "--ticket", "101", "--dry")
+    said = await type_in("flows", "test", "mine", "--ticket", "101")
     assert "was changed since" in said.out
     assert "About The grinder" in said.out
+
+
+async def test_a_dry_run_takes_the_file_as_it_is_now(shell: Path, type_in: Type) -> None:
+    path = write("mine.yml", a_flow("mine"))
+    said = await type_in("flows", "test", "mine", "--ticket", "101", "--dry")
+    assert "About The grinder" in said.out, "also where nobody has read it yet"
+    path.write_text(path.read_text().replace("About", "Concerning"))
+    said = await type_in("flows", "test", "mine", "--ticket", "101", "--dry")
+    assert "Concerning The grinder" in said.out
+    path.write_text(path.read_text().replace("slack.", "slac."))
+    said = await type_in("flows", "test", "mine", "--ticket", "101", "--dry")
+    assert said.code == 1
+    assert "there is no action 'slac.post_message_to_channel'" in said.err
 
 
 async def test_without_a_connection_the_missing_settings_are_named(empty_shell: Path, type_in: Type) -> None:

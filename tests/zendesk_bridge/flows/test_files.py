@@ -138,17 +138,18 @@ def test_one_mistake_is_one_problem_in_its_line(mistake: dict[str, str]) -> None
             "      email:",
             "      mail:",
             [
-                "flow.yml:29: notify mail slack.send_direct_message has no input 'mail' (did you mean 'email'?)",
-                "flow.yml:28: notify email slack.send_direct_message needs the input 'email'",
+                "flow.yml:29: step notify, input mail: slack.send_direct_message has no input 'mail' "
+                "(did you mean 'email'?)",
+                "flow.yml:28: step notify, input email: slack.send_direct_message needs the input 'email'",
             ],
         ),
         (
             "      email:",
             "      whom:",
             [
-                "flow.yml:29: notify whom slack.send_direct_message has no input 'whom' "
+                "flow.yml:29: step notify, input whom: slack.send_direct_message has no input 'whom' "
                 "(its inputs are email, message)",
-                "flow.yml:28: notify email slack.send_direct_message needs the input 'email'",
+                "flow.yml:28: step notify, input email: slack.send_direct_message needs the input 'email'",
             ],
         ),
         (
