@@ -40,7 +40,7 @@ class Connector:
         try:
             await sides.slack.start()
             self._exits.push_async_callback(sides.slack.close)
-            await sides.bridge.start()
+            await sides.bridge.open()
             self._exits.push_async_callback(sides.bridge.stop)
             secret = settings.slack_signing_secret.get_secret_value() if settings.slack_signing_secret else None
             slack = bolt_app(sides.slack, secret, sides.bridge)
@@ -54,6 +54,7 @@ class Connector:
                 self.admin_url = await self._listen(
                     health_application(sides.bridge), "CONNECTOR_ADMIN_PORT", "127.0.0.1", settings.connector_admin_port
                 )
+            await sides.bridge.start()
             if settings.slack_app_token is not None and settings.slack_bot_token is not None:
                 handler = AsyncSocketModeHandler(
                     slack, settings.slack_app_token.get_secret_value(), logger=_brief_log()

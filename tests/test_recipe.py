@@ -13,6 +13,7 @@ from bolt_app.sandbox import Fault as SlackFault
 from bolt_app.sandbox import SlackServer
 from bolt_app.sandbox.people import BEN, NOOR
 from bolt_app.server import Connector
+from zendesk_bridge.flows.errors import ConnectorError
 from zendesk_bridge.sandbox import Fault, ZendeskServer, people
 
 RECIPE = "notify-assigned-agents"
@@ -261,6 +262,28 @@ async def test_a_failed_run_can_be_done_again(slack: SlackServer, zendesk: Zende
     run = await ended(connector, event)
     assert run["steps"][-1]["status"] == "succeeded"
     assert len(slack.state.posted()) == 1
+
+
+@pytest.mark.parametrize(("send", "messages"), [(True, 2), (False, 1)])
+async def test_a_person_decides_where_slack_cannot_be_asked(
+    slack: SlackServer, zendesk: ZendeskServer, connector: Connector, send: bool, messages: int
+) -> None:
+    slack.state.bot_scopes.discard("im:history")
+    slack.state.faults.append(SlackFault(method="chat.postMessage", kind="http_after"))
+    event = await assigned(zendesk, connector, people.GRINDER, people.NOOR)
+    run = await connector.sides.bridge.show_run(event["id"])
+    assert (run["status"], run["error"]["code"]) == ("waiting", "in_doubt")
+    with pytest.raises(ConnectorError, match="waiting"):
+        await connector.sides.bridge.request("retry", {"run": event["id"]}, "a test")
+    await connector.sides.bridge.request("retry", {"run": event["id"], "send": send}, "a test")
+    await ended(connector, event)
+    assert len(slack.state.messages_to(NOOR.id)) == messages
+
+
+async def test_a_run_that_succeeded_is_not_done_again(zendesk: ZendeskServer, connector: Connector) -> None:
+    event = await assigned(zendesk, connector, people.GRINDER, people.NOOR)
+    with pytest.raises(ConnectorError, match="succeeded"):
+        await connector.sides.bridge.request("retry", {"run": event["id"]}, "a test")
 
 
 async def test_history_holds_no_secret(

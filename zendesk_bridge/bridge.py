@@ -114,12 +114,8 @@ class Bridge:
         """The state of the connections."""
         return Connections(self.catalog.connectors, self._journal, self._connection_mended, self.settings.mend_every)
 
-    async def start(self, *, resume: bool = True) -> None:
-        """Opens the database, reads the flows, starts working. Raises Locked, StorageError.
-
-        Args:
-            resume: whether to go on with open runs, wake waiting ones and answer requests; a test does not.
-        """
+    async def open(self) -> None:
+        """Opens the database, reads the flows, takes events from now on. Raises Locked, StorageError."""
         await self._open()
         self._runner = Runner(
             self._journal,
@@ -129,10 +125,15 @@ class Bridge:
             broke=self.connections.broke,
             ended=lambda run: self.metrics.run_ended(run.status),
         )
-        if resume:
-            await self._runner.start()
-            await self.connections.start()
-            await self._desk.start()
+
+    async def start(self) -> None:
+        """Opens what is not open; goes on with open runs, wakes waiting ones, checks connections, answers requests."""
+        if self._runner is None:
+            await self.open()
+        assert self._runner is not None
+        await self._runner.start()
+        await self.connections.start()
+        await self._desk.start()
 
     async def stop(self, grace: float = 10.0) -> None:
         """Lets calls under way finish, stores everything, lets go of the database."""
@@ -297,7 +298,7 @@ class Bridge:
     async def request(self, verb: str, args: Mapping[str, Any], by: str) -> dict[str, Any]:
         """Changes something: here, if nobody else holds the database, else through the process that does.
 
-        Verbs: `activate`, `deactivate` (key); `sync`; `test` (key, event); `retry`, `cancel` (run).
+        Verbs: `activate`, `deactivate` (key); `sync`; `test` (key, event); `retry` (run, send), `cancel` (run).
 
         Raises:
             ConnectorError: it was refused.
@@ -331,9 +332,14 @@ class Bridge:
             case "test":
                 return {"run": await self._start_test(str(args["key"]), args["event"])}
             case "retry" | "cancel":
-                runner = self._runner or Runner(self._journal, self.catalog)
+                runner = self._runner or Runner(self._journal, self.catalog, works=False)
                 run_id = (await self.show_run(str(args["run"])))["id"]
-                run = await (runner.retry_from(run_id) if verb == "retry" else runner.cancel(run_id))
+                if verb == "cancel":
+                    run = await runner.cancel(run_id)
+                elif args.get("send") is not None:
+                    run = await runner.decide(run_id, send=bool(args["send"]))
+                else:
+                    run = await runner.retry_from(run_id)
                 return {"run": run.id, "status": run.status}
         raise ConnectorError("unknown_request", f"There is no request {verb!r}")
 

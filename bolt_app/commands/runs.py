@@ -50,19 +50,29 @@ def show(run_id: RunId, as_json: Json = False) -> None:
     display.json(found) if as_json else display.run(found)
 
 
-def retry(run_id: RunId, as_json: Json = False) -> None:
-    """Does an ended run again, from the step that failed."""
-    _change("retry", run_id, as_json)
+def retry(
+    run_id: RunId,
+    send: Annotated[bool, typer.Option("--send", help="In doubt: it was not sent, send it.")] = False,
+    skip: Annotated[bool, typer.Option("--skip", help="In doubt: go on without it.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Does a failed run again, from the step that failed.
+
+    A run that waits because nobody can tell whether its message was sent needs --send or --skip.
+    """
+    if send and skip:
+        raise typer.BadParameter("give either --send or --skip")
+    _change("retry", {"run": run_id, "send": send if send or skip else None}, as_json)
 
 
 def cancel(run_id: RunId, as_json: Json = False) -> None:
     """Ends a run that has not ended."""
-    _change("cancel", run_id, as_json)
+    _change("cancel", {"run": run_id}, as_json)
 
 
-def _change(verb: str, run_id: str, as_json: bool) -> None:
+def _change(verb: str, args: dict[str, Any], as_json: bool) -> None:
     async def work(sides: Sides) -> tuple[dict[str, Any], bool]:
-        return await sides.bridge.request(verb, {"run": run_id}, who()), sides.bridge.is_served()
+        return await sides.bridge.request(verb, args, who()), sides.bridge.is_served()
 
     answer, served = run(work)
     if as_json:

@@ -29,7 +29,7 @@ async def run_test(
     if dry:
         return await bridge.dry_test(key, await _event(sides, ticket, body), show)
     with suppress(Locked):  # then a running connector does it for us
-        await bridge.start(resume=False)
+        await bridge.open()
     event = await _event(sides, ticket, body)
     answer = await bridge.request("test", {"key": key, "event": event.as_json()}, who())
     return await watch(bridge, answer["run"], show, WATCHED_FOR, through_retries=bridge.is_served())

@@ -62,7 +62,8 @@ class Library:
         files, problems = await asyncio.to_thread(read_all, self._recipes, self._folder, self._catalog)
         for problem in problems:
             log.warning("flow file: %s", problem)
-        all_seen = not any(problem.code == NO_FOLDER for problem in problems)
+        # Started in another folder, or from a disk that is not mounted, nothing is known of the files.
+        all_seen = self._folder is not None and not any(problem.code == NO_FOLDER for problem in problems)
         await self._journal.write(lambda connection: _store_files(connection, files, problems, all_seen))
         await self._reload()
         return problems

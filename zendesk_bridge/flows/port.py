@@ -358,7 +358,7 @@ def _in_doubt(step: StepRun, problem: ConnectorError) -> dict[str, str]:
     return {
         "code": "in_doubt",
         "message": f"Nobody can tell whether step {step.key!r} was done: {problem.message}",
-        "hint": "Look in Slack, then have it sent again, or skipped.",
+        "hint": "Look in Slack, then `zendesk-connector runs retry RUN --send`, or `--skip`.",
     }
 
 

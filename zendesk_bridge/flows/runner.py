@@ -60,7 +60,15 @@ class Runner:
         is_broken: Callable[[str], bool] = lambda service: False,
         broke: Callable[[Credentials], None] = lambda problem: None,
         ended: Callable[[Run], None] = lambda run: None,
+        works: bool = True,
     ) -> None:
+        """
+        Args:
+            is_broken: whether calls to a service are in vain for now.
+            broke: told when a service refused our credentials.
+            ended: told of each run that ends.
+            works: whether runs are executed before `start`; else their rows are changed, and no more.
+        """
         self._journal = journal
         self._catalog = catalog
         self._ended = ended
@@ -84,7 +92,7 @@ class Runner:
         self._poke = asyncio.Event()
         self._quiet = asyncio.Event()
         self._quiet.set()
-        self._stopping = False
+        self._stopping = not works
         self._waker: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -167,6 +175,21 @@ class Runner:
         await self._journal.write(lambda connection: store.put_signal(connection, run_id, name, value))
         self._poke.set()
 
+    async def decide(self, run_id: str, *, send: bool) -> Run:
+        """Says of a run that is in doubt whether its message is to be sent (again), or left out.
+
+        Raises:
+            NotFound: there is no such run.
+            ConnectorError: `not_in_doubt`.
+        """
+        run = await self._journal.read(lambda connection: _existing(connection, run_id))
+        name = (run.waiting_for or "").removeprefix("signal:")
+        if not name.startswith("decision:"):
+            hint = "`runs retry RUN` alone does a failed run again."
+            raise ConnectorError("not_in_doubt", "The run does not wait for a decision", hint=hint)
+        await self.signal(run_id, name, {"send": send})
+        return run
+
     async def cancel(self, run_id: str) -> Run:
         """Ends a run. Raises NotFound, ConnectorError `ended`."""
         self._cancelled.add(run_id)  # nobody takes it up meanwhile
@@ -199,6 +222,8 @@ class Runner:
             run = _existing(connection, run_id)
             if not run.status.ended:
                 raise ConnectorError("running", f"The run is {run.status}", hint="Cancel it first, or wait.")
+            if run.status is RunStatus.SUCCEEDED and key is None:
+                raise ConnectorError("succeeded", "The run has succeeded", hint="Nothing is left to be done again.")
             steps = store.select_steps(connection, run_id)
             again = [step.seq for step in steps if key is None or step.key == key]
             if key and not again:

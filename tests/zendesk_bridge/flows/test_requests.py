@@ -261,7 +261,7 @@ async def test_where_a_process_runs_a_request_goes_through_it(tmp_path: Path) ->
     holder, other = Bridge(shared), Bridge(shared)
     await holder.start()
     assert await other.request("activate", {"key": "watch"}, "Ada") == {"key": "watch", "active": True}
-    assert holder.flow("watch").active
+    assert holder.library.flow("watch").active
     assert await active(other)
     with pytest.raises(ConnectorError, match="no_flow") as caught:
         await other.request("activate", {"key": "wach"}, "Ada")
