@@ -44,6 +44,12 @@ def pytest_runtest_makereport(item: pytest.Item, call: Any) -> Generator[None, A
     return report
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Says what was left out, in a line."""
+    if not os.environ.get("CONNECTOR_FIXTURES"):
+        terminalreporter.write_line("Comparisons with recorded input were skipped: CONNECTOR_FIXTURES names no folder.")
+
+
 @pytest.fixture
 async def slack() -> AsyncIterator[SlackServer]:
     """A Slack in memory."""
