@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 
 import aiohttp
 
+from bolt_app.samples import load
 from bolt_app.sandbox import payloads
 from bolt_app.sandbox.state import SlackState
 
@@ -54,7 +55,7 @@ class SlackDelivery:
 
     async def url_verification(self, challenge: str = "3b9c0a7e-sandbox") -> Delivered:
         """The question Slack asks when the address is entered; the app answers with the challenge."""
-        asked = {"token": payloads.VERIFICATION_TOKEN, "challenge": challenge, "type": "url_verification"}
+        asked = {"token": load("app_mention")["token"], "challenge": challenge, "type": "url_verification"}
         return await self.post(json.dumps(asked).encode(), "application/json")
 
     async def command(self, text: str, user_id: str, channel_id: str, command: str = "/action-flows") -> Delivered:

@@ -4,68 +4,50 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bolt_app.sandbox.people import APP_ID, BOT_USER_ID, TEAM_DOMAIN, TEAM_ID
+from bolt_app.samples import load
+from bolt_app.sandbox.people import APP_ID, BOT_USER_ID, TEAM_ID
 from bolt_app.sandbox.records import Channel
 
 if TYPE_CHECKING:
     from bolt_app.sandbox.state import SlackState
-
-VERIFICATION_TOKEN = "sandbox-verification-token"  # noqa: S105 - deprecated by Slack, still in every payload
 
 
 def event_callback(state: SlackState, event: dict[str, Any]) -> dict[str, Any]:
     """The envelope around an event; an envelope is returned as it is."""
     if event.get("type") == "event_callback" and "event" in event:
         return event
-    now = state.clock()
     return {
-        "token": VERIFICATION_TOKEN,
-        "team_id": TEAM_ID,
-        "api_app_id": APP_ID,
-        "context_team_id": TEAM_ID,
-        "context_enterprise_id": None,
+        **load("app_mention"),
         "event": event,
-        "type": "event_callback",
         "event_id": state.make_id("Ev"),
-        "event_time": int(now),
-        "authorizations": [
-            {
-                "enterprise_id": None,
-                "team_id": TEAM_ID,
-                "user_id": BOT_USER_ID,
-                "is_bot": True,
-                "is_enterprise_install": False,
-            }
-        ],
-        "is_ext_shared_channel": False,
+        "event_time": int(state.clock()),
         "event_context": f"4-{state.make_id('sandbox')}",
     }
 
 
+def _event(name: str, **fields: Any) -> dict[str, Any]:
+    """The event of a sample with some fields changed; None takes a field out."""
+    event = {**load(name)["event"], **fields}
+    return {key: value for key, value in event.items() if value is not None}
+
+
 def member_joined(state: SlackState, channel: Channel, event_ts: str, inviter: str | None) -> dict[str, Any]:
     """The bot came into a channel; `inviter` is absent when it joined by itself."""
-    event = {
-        "type": "member_joined_channel",
-        "user": BOT_USER_ID,
-        "channel": channel.id,
+    event = _event(
+        "member_joined_channel",
+        channel=channel.id,
         # Slack's "G" is the channel's nature, not the first letter of its id.
-        "channel_type": "G" if channel.is_private else "C",
-        "team": TEAM_ID,
-        "event_ts": event_ts,
-    }
-    return event_callback(state, event | ({"inviter": inviter} if inviter else {}))
+        channel_type="G" if channel.is_private else "C",
+        event_ts=event_ts,
+        inviter=inviter,
+    )
+    return event_callback(state, event)
 
 
 def member_left(state: SlackState, channel: Channel) -> dict[str, Any]:
     """The bot was taken out of a channel."""
-    event = {
-        "type": "member_left_channel",
-        "user": BOT_USER_ID,
-        "channel": channel.id,
-        "channel_type": "G" if channel.is_private else "C",
-        "team": TEAM_ID,
-        "event_ts": state.next_ts(),
-    }
+    kind = "G" if channel.is_private else "C"
+    event = _event("member_left_channel", channel=channel.id, channel_type=kind, event_ts=state.next_ts())
     return event_callback(state, event)
 
 
@@ -73,27 +55,14 @@ def app_mention(state: SlackState, user_id: str, channel_id: str, text: str) -> 
     """Somebody mentions the app in a channel; the mention is put before `text` if it is not in it."""
     mention = f"<@{BOT_USER_ID}>"
     said = state.say(user_id, channel_id, text if mention in text else f"{mention} {text}")
-    event = {
-        "type": "app_mention",
-        "user": user_id,
-        "text": said.text,
-        "ts": said.ts,
-        "team": TEAM_ID,
-        "channel": channel_id,
-        "event_ts": said.ts,
-    }
+    event = _event("app_mention", user=user_id, text=said.text, ts=said.ts, channel=channel_id, event_ts=said.ts)
     return event_callback(state, event)
 
 
 def app_home_opened(state: SlackState, user_id: str) -> dict[str, Any]:
     """Somebody opens the app's Home tab."""
-    event: dict[str, Any] = {
-        "type": "app_home_opened",
-        "user": user_id,
-        "channel": state.open_direct(user_id).id,
-        "tab": "home",
-        "event_ts": state.next_ts(),
-    }
+    channel = state.open_direct(user_id).id
+    event = _event("app_home_opened", user=user_id, channel=channel, event_ts=state.next_ts())
     home = state.homes.get(user_id)
     if home is not None:
         event["view"] = {**home.content, "id": home.id, "team_id": TEAM_ID, "hash": home.hash, "app_id": APP_ID}
@@ -109,17 +78,13 @@ def slash_command(
     if channel is not None and channel.is_private and not channel.is_im:
         name = "privategroup"
     return {
-        "token": VERIFICATION_TOKEN,
-        "team_id": TEAM_ID,
-        "team_domain": TEAM_DOMAIN,
+        **load("slash_command"),
         "channel_id": channel_id,
         "channel_name": name,
         "user_id": user_id,
         "user_name": state.people[user_id].name,
         "command": command,
         "text": text,
-        "api_app_id": APP_ID,
-        "is_enterprise_install": "false",
         "response_url": state.issue_response_url(user_id, channel_id),
         "trigger_id": state.issue_trigger(user_id),
     }
@@ -142,11 +107,10 @@ def block_action(
     `action` replaces or adds fields of the action, for menus and the like.
     """
     pressed: dict[str, Any] = {
+        **load("block_actions")["actions"][0],
         "action_id": action_id,
         "block_id": block_id,
-        "text": {"type": "plain_text", "text": "Button", "emoji": True},
         "value": value,
-        "type": "button",
         "action_ts": state.next_ts(),
     }
     payload = _interaction(state, "block_actions", user_id) | {"actions": [pressed | (action or {})]}
@@ -171,16 +135,13 @@ def view_submission(state: SlackState, view_id: str, user_id: str, values: dict[
 
 
 def _interaction(state: SlackState, kind: str, user_id: str) -> dict[str, Any]:
-    name = state.people[user_id].name
+    sample, name = load("block_actions"), state.people[user_id].name
+    always = ("api_app_id", "token", "team", "enterprise", "is_enterprise_install")
     return {
+        **{field: sample[field] for field in always},
         "type": kind,
         "user": {"id": user_id, "username": name, "name": name, "team_id": TEAM_ID},
-        "api_app_id": APP_ID,
-        "token": VERIFICATION_TOKEN,
         "trigger_id": state.issue_trigger(user_id),
-        "team": {"id": TEAM_ID, "domain": TEAM_DOMAIN},
-        "enterprise": None,
-        "is_enterprise_install": False,
     }
 
 

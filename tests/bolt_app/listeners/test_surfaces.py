@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from bolt_app import samples
+from bolt_app.samples import load
 from bolt_app.sandbox import SlackDelivery, SlackServer, payloads
 from bolt_app.sandbox.people import ADA, SUPPORT
 from bolt_app.sandbox.records import Fault
@@ -17,12 +19,7 @@ from bolt_app.server import Connector
 StartConnector = Callable[..., Awaitable[Connector]]
 
 EVENTS: dict[str, dict[str, Any]] = {
-    "app_home_opened": {"type": "app_home_opened", "user": ADA.id, "channel": "D0SB000001", "tab": "home"},
-    "app_mention": {"type": "app_mention", "user": ADA.id, "channel": SUPPORT.id, "text": "hello", "ts": "1.000100"},
-    "app_uninstalled": {"type": "app_uninstalled"},
-    "member_joined_channel": {"type": "member_joined_channel", "user": ADA.id, "channel": SUPPORT.id},
-    "member_left_channel": {"type": "member_left_channel", "user": ADA.id, "channel": SUPPORT.id},
-    "tokens_revoked": {"type": "tokens_revoked", "tokens": {"bot": ["U0BOT00001"]}},
+    **{name: load(name) for name in samples.EVENTS},
     "one that nobody subscribed to": {"type": "team_join", "user": {"id": ADA.id}},
     "a message": {"type": "message", "subtype": "channel_topic", "channel": SUPPORT.id, "ts": "1.000100"},
 }
