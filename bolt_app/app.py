@@ -131,7 +131,8 @@ async def _body(request: web.Request) -> bytes:
 def _could_be_signed(request: web.Request) -> bool:
     """Whether the signature's headers are of a kind that Bolt can compare."""
     stamp = request.headers.get("X-Slack-Request-Timestamp", "0")
-    return stamp.isascii() and stamp.isdigit() and request.headers.get("X-Slack-Signature", "").isascii()
+    is_time = stamp.isascii() and stamp.isdigit() and len(stamp) <= 20
+    return is_time and request.headers.get("X-Slack-Signature", "").isascii()
 
 
 def _headers(request: web.Request) -> dict[str, str | Sequence[str]]:

@@ -93,8 +93,11 @@ class Settings(BaseSettings):
     @classmethod
     def _there(cls, value: Path | None) -> Path | None:
         # Reading a folder that is not there would switch off every flow of it.
-        if value is not None and not value.is_dir():
-            raise ValueError("names no folder")
+        try:
+            if value is not None and not value.is_dir():
+                raise ValueError("names no folder")
+        except OSError as problem:
+            raise ValueError(f"names a folder that cannot be read: {problem.strerror}") from problem
         return value
 
     @field_validator("zendesk_subdomain")
@@ -234,6 +237,8 @@ def _read() -> tuple[Settings, dict[str, str]]:
                 wrong[name.upper()] = _in_plain_words(str(error["msg"]))
                 replaced[name] = Settings.model_fields[name].default
         except (OSError, ValueError) as problem:
+            if "_env_file" in replaced:
+                raise
             reason = problem.strerror if isinstance(problem, OSError) else "it is no UTF-8 text"
             wrong[str(ENV_FILE)] = f"cannot be read: {reason}"
             replaced["_env_file"] = None

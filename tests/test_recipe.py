@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
@@ -13,10 +14,14 @@ from bolt_app.sandbox import Fault as SlackFault
 from bolt_app.sandbox import SlackServer
 from bolt_app.sandbox.people import BEN, NOOR
 from bolt_app.server import Connector
+from zendesk_bridge.bridge import Timing
 from zendesk_bridge.flows.errors import ConnectorError
 from zendesk_bridge.sandbox import Fault, ZendeskServer, people
 
 RECIPE = "notify-assigned-agents"
+
+#: The engine's waits, short enough for a test to sit through.
+QUICK = Timing(looks=(0.05, 0.15), retry_first=0.02, retry_longest=0.1)
 
 
 async def assigned(zendesk: ZendeskServer, connector: Connector, ticket: int, agent: int | None) -> dict[str, Any]:
@@ -273,7 +278,7 @@ async def test_a_person_decides_where_slack_cannot_be_asked(
     event = await assigned(zendesk, connector, people.GRINDER, people.NOOR)
     run = await connector.sides.bridge.show_run(event["id"])
     assert (run["status"], run["error"]["code"]) == ("waiting", "in_doubt")
-    with pytest.raises(ConnectorError, match="waiting"):
+    with pytest.raises(ConnectorError, match="your decision"):
         await connector.sides.bridge.request("retry", {"run": event["id"]}, "a test")
     await connector.sides.bridge.request("retry", {"run": event["id"], "send": send}, "a test")
     await ended(connector, event)
@@ -284,6 +289,53 @@ async def test_a_run_that_succeeded_is_not_done_again(zendesk: ZendeskServer, co
     event = await assigned(zendesk, connector, people.GRINDER, people.NOOR)
     with pytest.raises(ConnectorError, match="succeeded"):
         await connector.sides.bridge.request("retry", {"run": event["id"]}, "a test")
+
+
+async def test_a_sending_in_doubt_stays_in_doubt_when_it_is_cancelled_and_done_again(
+    slack: SlackServer, zendesk: ZendeskServer, connector: Connector
+) -> None:
+    slack.state.bot_scopes.discard("im:history")
+    slack.state.faults.append(SlackFault(method="chat.postMessage", kind="http_after"))
+    event = await assigned(zendesk, connector, people.GRINDER, people.NOOR)
+    await connector.sides.bridge.request("cancel", {"run": event["id"]}, "a test")
+    await connector.sides.bridge.request("retry", {"run": event["id"]}, "a test")
+    await connector.sides.bridge.idle()
+    run = await connector.sides.bridge.show_run(event["id"])
+    assert (run["status"], run["error"]["code"]) == ("waiting", "in_doubt")
+    slack.state.bot_scopes.add("im:history")
+    await connector.sides.bridge.request("cancel", {"run": event["id"]}, "a test")
+    await connector.sides.bridge.request("retry", {"run": event["id"]}, "a test")
+    await ended(connector, event)
+    assert len(slack.state.messages_to(NOOR.id)) == 1, "it was found"
+
+
+async def test_after_a_long_wait_for_slack_only_the_present_assignee_is_told(
+    slack: SlackServer, zendesk: ZendeskServer, start_connector: Any
+) -> None:
+    connector = await start_connector(timing=replace(QUICK, fresh_for=0.0))
+    slack.state.token_error = "token_revoked"
+    first = await assigned(zendesk, connector, people.GRINDER, people.NOOR)
+    second = await assigned(zendesk, connector, people.GRINDER, people.BEN)
+    slack.state.token_error = None
+    assert (await ended(connector, first))["note"] is not None
+    await ended(connector, second)
+    assert [message.text.split(",")[0] for message in slack.state.posted()] == ["Hi Ben Okafor"]
+
+
+async def test_no_event_is_missed_while_the_flow_files_are_read_again(
+    slack: SlackServer, zendesk: ZendeskServer, connector: Connector
+) -> None:
+    syncing = True
+
+    async def sync() -> None:
+        while syncing:
+            await connector.sides.bridge.request("sync", {}, "a test")
+
+    task = asyncio.create_task(sync())
+    told = [await zendesk.assign(people.GRINDER, agent) for agent in (people.NOOR, people.BEN) * 10]
+    syncing = False
+    await task
+    assert {delivery.status for each in told for delivery in each.deliveries} == {200}
 
 
 async def test_history_holds_no_secret(

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import re
 import sqlite3
+import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -39,6 +40,9 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+#: How often the log says that requests are refused, in seconds.
+COMPLAIN_EVERY = 60.0
+
 
 @dataclass(frozen=True, kw_only=True)
 class BridgeSettings:
@@ -70,6 +74,7 @@ class Bridge:
         self.memory = Memory(self._journal)
         self._added: list[Connector] = []
         self._opened = False
+        self._complained_at = float("-inf")
         self._runner: Runner | None = None
         self._desk = requests.Desk(self._journal, self._apply)
 
@@ -99,7 +104,6 @@ class Bridge:
         )
         return Catalog([zendesk, *self._added])
 
-    @cached_property
     def _folder(self) -> Path | None:
         default = self.settings.default_flows
         return self.settings.flows or (default if default and default.is_dir() else None)
@@ -169,9 +173,10 @@ class Bridge:
         database does not take it, so that Zendesk sends it again.
         """
         secret = self.settings.webhook_secret
-        if not triggers.verify(
-            secret.get_secret_value() if secret else None, headers, body, self.settings.webhook_max_age, utc_now()
-        ):
+        key = secret.get_secret_value() if secret else None
+        wrong = triggers.refusal(key, headers, body, self.settings.webhook_max_age, utc_now())
+        if wrong:
+            self._complain(wrong)
             return self._answered("refused", 401)
         try:
             event = triggers.parse_webhook(body)
@@ -183,7 +188,16 @@ class Bridge:
             wanted = await self.handle(event)
         except StorageError:
             return self._answered("not_stored", 503)
+        if not wanted:
+            log.info("event %s (%s): no active flow wants it", event.id, event.subject)
         return self._answered("accepted", 200) if wanted else self._answered("unwanted", 204)
+
+    def _complain(self, wrong: str) -> None:
+        """Logs why requests are refused, once a minute: anybody can send them."""
+        now = time.monotonic()
+        if now - self._complained_at > COMPLAIN_EVERY:
+            self._complained_at = now
+            log.warning("a request to /zendesk/events was refused: %s", wrong)
 
     def _answered(self, result: str, status: int) -> int:
         self.metrics.event(result)
@@ -283,7 +297,7 @@ class Bridge:
 
     def check(self, names: list[str]) -> list[Problem]:
         """What is wrong with flow files, folders or keys; with everything where none is named. Raises NotFound."""
-        return check(names, recipes.texts(), self._folder, self.catalog)
+        return check(names, recipes.texts(), self._folder(), self.catalog)
 
     def schema(self) -> dict[str, Any]:
         """The JSON Schema of flow files."""
@@ -318,12 +332,9 @@ class Bridge:
         match verb:
             case "activate" | "deactivate":
                 flow = await self.library.set_active(str(args["key"]), verb == "activate")
-                log.info("flow %s: %sd by %s", flow.key, verb, by)
+                log.info("flow %s is %s, by %s", flow.key, "active" if flow.active else "inactive", by)
                 return {"key": flow.key, "active": flow.active}
             case "sync":
-                if self._folder is None:  # it may be there by now
-                    for name in ("_folder", "library"):
-                        self.__dict__.pop(name, None)
                 problems = await self.library.sync()
                 return {
                     "flows": [flow.key for flow in self.library.all()],
@@ -350,7 +361,10 @@ class Bridge:
         ticket = (await self.zendesk.ticket(ticket_id)).get("ticket")
         if not isinstance(ticket, dict):
             raise NotFound("not_found", f"Zendesk has no ticket {ticket_id}")
-        return triggers.assignment_of(ticket, _test_id())
+        event = triggers.assignment_of(ticket, _test_id())
+        if event is None:
+            raise NotFound("not_found", f"Zendesk's answer for ticket {ticket_id} is no ticket")
+        return event
 
     def event_in(self, body: bytes) -> Event:
         """The event in the body of a webhook. Raises FlowError where there is none."""
@@ -364,7 +378,7 @@ class Bridge:
 
     async def dry_test(self, key: str, event: Event, show: Show) -> dict[str, Any]:
         """Runs a flow without sending anything, as its file is now; `show` is called with each step."""
-        file = read_all(recipes.texts(), self._folder, self.catalog)[0].get(key)
+        file = read_all(recipes.texts(), self._folder(), self.catalog)[0].get(key)
         if file is not None and file.flow is not None:
             flow = compile_flow(file.flow, 0, self.catalog)
         elif file is not None and file.problems:

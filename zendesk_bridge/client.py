@@ -13,9 +13,11 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import requests
+import urllib3
 from pydantic import SecretStr
 from requests.adapters import HTTPAdapter
 from zenpy import Zenpy
+from zenpy.lib.exception import ZenpyException
 
 from zendesk_bridge.flows.catalog import Identity
 from zendesk_bridge.flows.errors import ConnectorError, Credentials, Permanent, Transient, Uncertain
@@ -27,6 +29,8 @@ T = TypeVar("T")
 CONNECT_SECONDS = 5.0
 TOTAL_SECONDS = 10.0
 THREADS = 16
+#: The longest body that is read, in bytes. Exports of a thousand tickets have a few million.
+LARGEST_ANSWER = 64 * 1024 * 1024
 #: What the connector asks Zendesk for.
 SCOPE = "read"
 TOKEN_PATH = "/oauth/tokens"  # noqa: S105 - a path
@@ -80,11 +84,31 @@ class _Adapter(HTTPAdapter):
         self._base = base
 
     def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
+        deadline = time.monotonic() + TOTAL_SECONDS
         sent = request.copy()
         sent.url = self._base + (request.url or "").removeprefix(self._own)
-        response = super().send(sent, *args, **options)
+        response = super().send(sent, *args, **{**options, "stream": True})
+        response._content = _read(response, deadline)
+        response._content_consumed = True  # type: ignore[attr-defined]
         response.url, response.request = request.url or "", request
         return response
+
+
+def _read(response: requests.Response, deadline: float) -> bytes:
+    """A body, within the time and size a call may take: requests itself bounds only the pauses between bytes."""
+    body = bytearray()
+    try:
+        while chunk := response.raw.read1(65_536, decode_content=True):
+            body += chunk
+            if time.monotonic() > deadline or len(body) > LARGEST_ANSWER:
+                raise requests.ReadTimeout("the answer took too long, or is too large", response=response)
+    except urllib3.exceptions.ReadTimeoutError as problem:
+        raise requests.ReadTimeout(problem, response=response) from problem
+    except urllib3.exceptions.HTTPError as problem:
+        raise requests.ConnectionError(problem, response=response) from problem
+    finally:
+        response.raw.release_conn()
+    return bytes(body)
 
 
 class _Session(requests.Session):
@@ -174,17 +198,28 @@ class ZendeskClient:
 
     async def identity(self) -> Identity:
         """Who the connector is at Zendesk. Raises Credentials where Zendesk answers as to an anonymous visitor."""
-        user = _part(await self._get("/api/v2/users/me.json"), "user")
-        if not user.get("id"):
+        user = await self._authorized(self._me)
+        if not user.id:
             raise _credentials("anonymous", "Zendesk took the connector for an anonymous visitor")
         return Identity(
             account=urlsplit(self.settings.agent_base).netloc,
-            connected_by=str(user.get("email") or user.get("name") or user["id"]),
+            connected_by=str(user.email or user.name or user.id),
             scopes=(self.granted or "").split(),
         )
 
+    def _me(self) -> Any:
+        try:
+            return self._zenpy.users.me()
+        except (ZenpyException, AttributeError, LookupError, TypeError, ValueError) as problem:
+            raise Uncertain("unexpected_answer", "Zendesk did not say who the connector is") from problem
+
     async def _get(self, path: str, parameters: Mapping[str, str] | None = None) -> dict[str, Any]:
-        """One GET, its JSON object as the answer; after a 401 once more with a new token."""
+        """One GET, its JSON object as the answer."""
+        address = self._session.own + path
+        return await self._authorized(lambda: _json_object(self._session.get(address, params=parameters)))
+
+    async def _authorized(self, work: Callable[[], T]) -> T:
+        """Runs a call off the event loop with a good token; after a 401 once more with a new one."""
         if not self.settings.connected:
             raise Credentials(
                 "not_connected",
@@ -194,15 +229,12 @@ class ZendeskClient:
             )
         token = await self._current()
         try:
-            return await self._in_thread(lambda: self._fetch(path, parameters))
+            return await self._in_thread(work)
         except Credentials:
             if not self._renewable:
                 raise
         await self._current(instead_of=token)
-        return await self._in_thread(lambda: self._fetch(path, parameters))
-
-    def _fetch(self, path: str, parameters: Mapping[str, str] | None) -> dict[str, Any]:
-        return _json_object(self._session.get(self._session.own + path, params=parameters))
+        return await self._in_thread(work)
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         """Runs a blocking call off the event loop, for ten seconds at most."""
@@ -214,7 +246,8 @@ class ZendeskClient:
 
     @property
     def _renewable(self) -> bool:
-        return bool(self.settings.client_id and self.settings.client_secret)
+        settings = self.settings
+        return bool(settings.client_id and settings.client_secret and not settings.oauth_token)
 
     async def _current(self, instead_of: _Token | None = None) -> _Token:
         """A token that is good for a while; renewed once for everybody who needs it."""

@@ -31,6 +31,7 @@ class Connections:
         self._every = every
         self._status = dict.fromkeys(self._connectors, CHECKING)
         self._broken: set[str] = set()
+        self._just_broke: dict[str, Credentials] = {}
         self._poke = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -49,6 +50,7 @@ class Connections:
             log.error("the connection to %s is broken: %s. %s", problem.service, problem.message, problem.hint)
         self._broken.add(problem.service)
         self._status[problem.service] = problem.code
+        self._just_broke[problem.service] = problem
         self._poke.set()
 
     async def start(self) -> None:
@@ -69,6 +71,9 @@ class Connections:
             self._poke.clear()
             if all(status == OK for status in self._status.values()):
                 await self._poke.wait()
+            for service, problem in self._just_broke.items():
+                await self._store(service, problem.code, problem.message, None)
+            self._just_broke = {}
             await asyncio.sleep(self._every)
 
     async def _check(self, connector: Connector) -> None:

@@ -8,13 +8,16 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from zendesk_bridge.flows.catalog import Catalog
+from zendesk_bridge.flows.catalog import Catalog, Output
 from zendesk_bridge.flows.errors import ConnectorError, NeedsInvite, Permanent
 from zendesk_bridge.flows.interpreter import EMPTY, CompiledFlow, CompiledStep, interpret
 from zendesk_bridge.flows.model import Event, rfc3339, utc_now
 
 #: The message id of a message that was not sent.
 MADE_UP_TS = "0000000000.000000"
+
+#: What stands for an output that only a real call can give.
+MADE_UP = "(known once it is sent)"
 
 Show = Callable[[dict[str, Any]], None]
 
@@ -34,20 +37,23 @@ class _DryPort:
         return None
 
     async def step(self, step: CompiledStep, inputs: dict[str, Any]) -> Mapping[str, Any]:
-        action = step.action
-        if action.effect == "read":
-            extra = {"wanted": step.wanted} if action.takes_wanted else {}
-            try:
-                result: BaseModel = await action.function(self._catalog.client(action.service), **inputs, **extra)
-            except NeedsInvite as problem:
-                raise Permanent(problem.code, problem.message, hint=problem.hint) from problem
-            outputs = result.model_dump(mode="json")
-        else:
-            # Outputs that later steps may use: what goes in comes out, message ids are made up.
-            outputs = {output.name: inputs.get(output.name) for output in action.outputs}
-            outputs |= {name: MADE_UP_TS for name in ("ts", "timestamp") if name in outputs}
-        status = "succeeded" if action.effect == "read" else "not_sent"
-        self._add(step.step.key, action.id, status, inputs, dict(outputs), None)
+        action, key = step.action, step.step.key
+        if action.effect != "read" or any(_is_made_up(value) for value in inputs.values()):
+            outputs = {output.name: _made_up(output, inputs) for output in action.outputs}
+            self._add(key, action.id, "not_sent", inputs, outputs, None)
+            return action.restore(outputs)
+        extra = {"wanted": step.wanted} if action.takes_wanted else {}
+        try:
+            result: BaseModel = await action.function(self._catalog.client(action.service), **inputs, **extra)
+        except Permanent:
+            raise  # the interpreter decides, and has it shown
+        except NeedsInvite as problem:
+            raise Permanent(problem.code, problem.message, hint=problem.hint) from problem
+        except ConnectorError as problem:
+            self._add(key, action.id, "failed", inputs, {}, problem)
+            raise
+        outputs = result.model_dump(mode="json")
+        self._add(key, action.id, "succeeded", inputs, outputs, None)
         return action.restore(outputs)
 
     async def skip(self, key: str, action: str, inputs: dict[str, Any], error: ConnectorError | None) -> None:
@@ -78,6 +84,20 @@ class _DryPort:
         }
         self.steps.append(step)
         self._show(step)
+
+
+def _made_up(output: Output, inputs: Mapping[str, Any]) -> Any:
+    """What goes in comes out; what a service would give is made up, so that later steps have something to go on."""
+    given = inputs.get(output.name)
+    if given is not None:
+        return given
+    if output.name in ("ts", "thread_ts", "timestamp"):
+        return MADE_UP_TS
+    return {"boolean": True, "list": [], "object": {}, "number": 0, "decimal": 0}.get(output.type, MADE_UP)
+
+
+def _is_made_up(value: object) -> bool:
+    return isinstance(value, str) and (MADE_UP_TS in value or MADE_UP in value)
 
 
 async def dry_run(flow: CompiledFlow, event: Event, catalog: Catalog, show: Show) -> dict[str, Any]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from zendesk_bridge.flows.errors import Uncertain
+from zendesk_bridge.flows.errors import Permanent
 
 
 def id_text(value: Any) -> Any:
@@ -19,21 +20,25 @@ def id_text(value: Any) -> Any:
 
 
 def _ids(value: Any) -> Any:
-    return [] if value is None else [text for each in value if (text := id_text(each))]
+    return [text for each in value if (text := id_text(each))] if isinstance(value, list) else []
 
 
 def _list(value: Any) -> Any:
     # Some payloads have tags as one text with blanks between.
-    return value.split() if isinstance(value, str) else value or []
+    if isinstance(value, str):
+        return value.split()
+    return [each for each in value if each is not None] if isinstance(value, list) else []
 
 
 def _object(value: Any) -> Any:
-    return value or {}
+    return value if isinstance(value, dict) else {}
 
 
 def _lower(value: Any) -> Any:
     return value.lower() or None if isinstance(value, str) else value
 
+
+log = logging.getLogger(__name__)
 
 R = TypeVar("R", bound="Record")
 
@@ -134,7 +139,7 @@ class Organization(Record):
 
 
 def ticket_from(answer: Mapping[str, Any], metrics: Mapping[str, Any] | None, base: str) -> Ticket:
-    """A ticket of the REST API as flows see it. Raises Uncertain where the answer is no ticket."""
+    """A ticket of the REST API as flows see it. Raises Permanent where the answer is no ticket."""
     channel = answer.get("via")
     score = answer.get("satisfaction_rating")
     return _validated(
@@ -165,12 +170,12 @@ def metrics_of(answer: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def user_from(answer: Mapping[str, Any], base: str) -> User:
-    """A user of the REST API as flows see them. Raises Uncertain where the answer is no user."""
+    """A user of the REST API as flows see them. Raises Permanent where the answer is no user."""
     return _validated(User, {**answer, "url": f"{base}/agent/users/{answer.get('id')}"})
 
 
 def organization_from(answer: Mapping[str, Any], base: str) -> Organization:
-    """An organization of the REST API as flows see it. Raises Uncertain where the answer is none."""
+    """An organization of the REST API as flows see it. Raises Permanent where the answer is none."""
     page = f"{base}/agent/organizations/{answer.get('id')}"
     return _validated(Organization, {**answer, "domains": answer.get("domain_names"), "url": page})
 
@@ -182,8 +187,17 @@ def _by_id(fields: Any) -> dict[str, Any]:
 
 def _validated(model: type[R], values: Mapping[str, Any]) -> R:
     try:
+        return lenient(model, values)
+    except ValidationError as problem:
+        name = model.__name__.lower()
+        raise Permanent("unexpected_answer", f"Zendesk's {name} has no id") from problem
+
+
+def lenient(model: type[R], values: Mapping[str, Any]) -> R:
+    """A record of what can be used; a field with an odd value is left out. Raises ValidationError without its id."""
+    try:
         return model.model_validate(values)
     except ValidationError as problem:
-        first = problem.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise Uncertain("unexpected_answer", f"Zendesk's {model.__name__.lower()} has an odd {place}") from problem
+        odd = {str(error["loc"][0]) for error in problem.errors() if error["loc"]}
+        log.warning("%s: odd values are left out: %s", model.__name__, ", ".join(sorted(odd)))
+        return model.model_validate({name: value for name, value in values.items() if name not in odd})

@@ -8,6 +8,7 @@ import datetime as dt
 import hashlib
 import hmac
 import json
+import logging
 import sqlite3
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -17,7 +18,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from zendesk_bridge import assignments
 from zendesk_bridge.flows.catalog import Trigger, describe_outputs
 from zendesk_bridge.flows.model import Event, parse_time, rfc3339, utc_now
-from zendesk_bridge.records import Id, Record, Tags, Word, id_text
+from zendesk_bridge.records import Id, Record, Tags, Word, id_text, lenient
+
+log = logging.getLogger(__name__)
 
 SIGNATURE = "X-Zendesk-Webhook-Signature"
 TIMESTAMP = "X-Zendesk-Webhook-Signature-Timestamp"
@@ -59,22 +62,15 @@ class Assignment(Record):
     occurred_at: str = Field(description="When the assignment changed.")
 
 
-class _Change(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-
-    previous: Id = None
-    current: Id = None
-
-
 class _Body(BaseModel):
     """The envelope of a Zendesk event. Only what identifies it is needed; the rest may be missing."""
 
     model_config = ConfigDict(extra="ignore", coerce_numbers_to_str=True)
 
     id: str = Field(min_length=1, max_length=200)
-    time: str | None = None
+    time: Any = None
     detail: dict[str, Any]
-    event: _Change = _Change()
+    event: Any = None
 
 
 def triggers() -> tuple[Trigger, ...]:
@@ -101,23 +97,31 @@ def triggers() -> tuple[Trigger, ...]:
     )
 
 
-def verify(secret: str | None, headers: Mapping[str, str], body: bytes, max_age: float, now: dt.datetime) -> bool:
-    """Whether a request carries Zendesk's signature over its raw bytes, and is neither too old nor from the future.
+def refusal(
+    secret: str | None, headers: Mapping[str, str], body: bytes, max_age: float, now: dt.datetime
+) -> str | None:
+    """Why a request does not carry Zendesk's signature over its raw bytes, or None where it does.
 
     The key is the secret's text as it stands, not decoded; the signature is compared in constant time.
     Source: https://developer.zendesk.com/documentation/webhooks/verifying/
     """
+    if not secret:
+        return "ZENDESK_WEBHOOK_SECRET is not set"
     stamp, given = headers.get(TIMESTAMP, ""), headers.get(SIGNATURE, "")
-    if not secret or not stamp or not given:
-        return False
-    expected = hmac.new(secret.encode(), stamp.encode() + body, hashlib.sha256).digest()
+    if not stamp or not given:
+        return "it is not signed"
     try:
         signature = base64.b64decode(given, validate=True)
+        expected = hmac.new(secret.encode(), stamp.encode() + body, hashlib.sha256).digest()
         moment = parse_time(stamp)
-    except (ValueError, binascii.Error):
-        return False
+    except (ValueError, OverflowError, binascii.Error):
+        return "its signature cannot be read"
+    if not hmac.compare_digest(signature, expected):
+        return "its signature is wrong: compare ZENDESK_WEBHOOK_SECRET with the webhook's signing secret"
     age = (now - moment).total_seconds()
-    return hmac.compare_digest(signature, expected) and -AHEAD <= age <= max_age
+    if not -AHEAD <= age <= max_age:
+        return f"its signature is {age:,.0f} s old: compare the clocks, and ZENDESK_WEBHOOK_MAX_AGE"
+    return None
 
 
 def parse_webhook(body: bytes) -> Event | None:
@@ -132,47 +136,60 @@ def parse_webhook(body: bytes) -> Event | None:
         return None
     try:
         envelope = _Body.model_validate(message)
-        detail = envelope.detail
-        occurred = parse_time(envelope.time or str(detail.get("updated_at") or rfc3339(utc_now())))
-        ticket_id = id_text(detail.get("id"))
-        if ticket_id is None or not ticket_id.isdigit():
-            return None
-        via = detail.get("via")
-        current = envelope.event.current if "current" in (message.get("event") or {}) else detail.get("assignee_id")
-        outputs = Assignment.model_validate(
-            {
-                **detail,
-                "ticket_id": ticket_id,
-                "assignee_id": current,
-                "previous_assignee_id": envelope.event.previous,
-                "via_channel": via.get("channel") if isinstance(via, dict) else None,
-                "occurred_at": rfc3339(occurred),
-            }
-        )
-    except (ValidationError, ValueError):
+        detail, change = envelope.detail, envelope.event if isinstance(envelope.event, dict) else {}
+        moment = parse_time(str(envelope.time or detail.get("updated_at") or rfc3339(utc_now())))
+        if not 2000 <= moment.year <= 2999:
+            raise ValueError(f"its time is {moment.year}")
+        occurred = rfc3339(moment)
+    except (ValidationError, ValueError, OverflowError) as problem:
+        log.warning("an assignment event cannot be read: %s", _brief(problem))
         return None
+    current = change.get("current") if "current" in change else detail.get("assignee_id")
+    fields = {**detail, "assignee_id": _id(current), "previous_assignee_id": _id(change.get("previous"))}
+    return _event(fields, envelope.id, "webhook", occurred)
+
+
+def assignment_of(ticket: Mapping[str, Any], event_id: str) -> Event | None:
+    """The event of a ticket as if it were assigned now to whom it is assigned: for a test with a live ticket."""
+    fields = {**ticket, "form_id": ticket.get("ticket_form_id"), "custom_status": ticket.get("custom_status_id")}
+    return _event(fields, event_id, "test", rfc3339(utc_now()))
+
+
+def _event(fields: Mapping[str, Any], event_id: str, source: str, occurred_at: str) -> Event | None:
+    """An assignment's event; None without a ticket's id. Other fields that are odd are left out."""
+    ticket_id = _id(fields.get("id"))
+    if ticket_id is None or not ticket_id.isdigit():
+        log.warning("an assignment event names no ticket")
+        return None
+    via = fields.get("via")
+    outputs = lenient(
+        Assignment,
+        {
+            **fields,
+            "ticket_id": ticket_id,
+            "via_channel": via.get("channel") if isinstance(via, Mapping) else None,
+            "occurred_at": occurred_at,
+        },
+    )
     return Event(
-        id=envelope.id,
+        id=event_id,
         type=ASSIGNMENT,
-        source="webhook",
-        occurred_at=occurred,
+        source=source,
+        occurred_at=parse_time(occurred_at),
         subject=f"ticket {ticket_id}",
         data=outputs.model_dump(mode="json"),
     )
 
 
-def assignment_of(ticket: Mapping[str, Any], event_id: str) -> Event:
-    """The event of a ticket as if it were assigned now to whom it is assigned: for a test with a live ticket."""
-    now = utc_now()
-    outputs = Assignment.model_validate({**ticket, "ticket_id": ticket.get("id"), "occurred_at": rfc3339(now)})
-    return Event(
-        id=event_id,
-        type=ASSIGNMENT,
-        source="test",
-        occurred_at=now,
-        subject=f"ticket {outputs.ticket_id}",
-        data=outputs.model_dump(mode="json"),
-    )
+def _id(value: Any) -> str | None:
+    text = id_text(value) if isinstance(value, str | int) else None
+    return text if isinstance(text, str) else None
+
+
+def _brief(problem: Exception) -> str:
+    if not isinstance(problem, ValidationError):
+        return str(problem)
+    return ", ".join(".".join(str(part) for part in error["loc"]) for error in problem.errors())
 
 
 def identify(event: Event) -> Callable[[sqlite3.Connection], tuple[str, str]] | None:

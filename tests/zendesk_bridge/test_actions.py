@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from zendesk_bridge.actions import look_up_organization, look_up_ticket, look_up_user
 from zendesk_bridge.client import ZendeskClient, ZendeskSettings
 from zendesk_bridge.flows.catalog import Wanted
-from zendesk_bridge.flows.errors import Permanent, Uncertain
+from zendesk_bridge.flows.errors import Permanent
 from zendesk_bridge.records import Organization, Ticket, User, metrics_of, ticket_from, user_from
 from zendesk_bridge.sandbox import ZendeskServer, people
 
@@ -117,11 +117,14 @@ def test_metrics_of_another_ticket_are_not_taken() -> None:
     assert metrics_of({"ticket": {"id": 7}, "metric_sets": [{"ticket_id": 8}]}) is None
 
 
-def test_an_answer_that_is_no_ticket_is_uncertain() -> None:
-    with pytest.raises(Uncertain):
+def test_an_answer_that_is_no_ticket_is_permanent_and_an_odd_field_is_left_out() -> None:
+    with pytest.raises(Permanent, match="no id"):
         ticket_from({"subject": "no id"}, None, "https://x.zendesk.com")
-    with pytest.raises(Uncertain):
-        user_from({"id": 1, "active": "perhaps"}, "https://x.zendesk.com")
+    odd = {"id": 1, "name": "Ada", "active": "perhaps", "tags": [None, "vip"], "user_fields": 3}
+    user = user_from(odd, "https://x.zendesk.com")
+    assert (user.name, user.active, user.tags, user.user_fields) == ("Ada", None, ["vip"], {})
+    ticket = ticket_from({"id": 7, "follower_ids": 5, "has_incidents": "x"}, None, "https://x.zendesk.com")
+    assert (ticket.follower_ids, ticket.has_incidents) == ([], None)
 
 
 def test_every_output_says_what_it_is() -> None:

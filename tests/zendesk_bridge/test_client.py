@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
 import time
@@ -219,6 +220,26 @@ async def test_a_missing_ticket_is_permanent(client_of: MakeClient) -> None:
     with pytest.raises(Permanent) as caught:
         await client_of().ticket("987654321")
     assert caught.value.code == "not_found"
+
+
+async def test_an_answer_that_drips_is_given_up_in_its_thread_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zendesk_bridge.client.TOTAL_SECONDS", 0.3)
+
+    async def drip(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        await response.prepare(request)
+        with contextlib.suppress(ConnectionError):
+            for _ in range(100):
+                await response.write(b" ")
+                await asyncio.sleep(0.05)
+        return response
+
+    async with _serving(drip) as url:
+        client = ZendeskClient(ZendeskSettings(api_url=url, oauth_token=SecretStr("any")))
+        assert isinstance(await error_of(client), Uncertain)
+        async with asyncio.timeout(2):
+            await asyncio.to_thread(client._threads.shutdown, wait=True)
+        await client.close()
 
 
 # Keeping apart

@@ -16,7 +16,7 @@ from multidict import CIMultiDict
 
 from zendesk_bridge.flows.model import parse_time
 from zendesk_bridge.samples import load
-from zendesk_bridge.triggers import SIGNATURE, TIMESTAMP, NotAnObject, assignment_of, parse_webhook, verify
+from zendesk_bridge.triggers import SIGNATURE, TIMESTAMP, NotAnObject, assignment_of, parse_webhook, refusal
 
 NOW = dt.datetime(2026, 1, 31, 12, 0, tzinfo=dt.UTC)
 
@@ -24,6 +24,10 @@ NOW = dt.datetime(2026, 1, 31, 12, 0, tzinfo=dt.UTC)
 def signed(secret: str, body: bytes, at: str) -> CIMultiDict[str]:
     digest = hmac.new(secret.encode(), at.encode() + body, hashlib.sha256).digest()
     return CIMultiDict({SIGNATURE: base64.b64encode(digest).decode(), TIMESTAMP: at})
+
+
+def verify(secret: str | None, headers: CIMultiDict[str], body: bytes, max_age: float, now: dt.datetime) -> bool:
+    return refusal(secret, headers, body, max_age, now) is None
 
 
 def body_with(**changes: Any) -> bytes:
@@ -65,6 +69,8 @@ def test_a_signature_may_be_an_hour_old_and_five_minutes_ahead(seconds: int, goo
         {TIMESTAMP: ""},
         {TIMESTAMP: "yesterday"},
         {TIMESTAMP: "2026-01-31T12:00:01Z"},
+        {TIMESTAMP: "\udcff"},
+        {TIMESTAMP: "0001-01-01T00:00:00+14:00"},
     ],
 )
 def test_a_missing_or_wrong_header_is_refused(change: dict[str, str]) -> None:
@@ -175,11 +181,46 @@ def test_no_odd_value_breaks_the_parser(detail: Any, event: Any, time: Any, id: 
         "event": event,
     }
     found = parse_webhook(json.dumps(message).encode())
+    plain = isinstance(id, str) and 0 < len(id) <= 200 and time is None
+    if plain and not {"id", "updated_at"} & set(detail):
+        assert found is not None, "nothing but its id is needed"
     assert found is None or found.data["ticket_id"].isdigit()
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"tags": [None]},
+        {"tags": 5},
+        {"is_public": "maybe"},
+        {"external_id": {"a": 1}},
+        {"status": {"a": 1}},
+        {"subject": True},
+        {"via": "mail"},
+        {"requester_id": [1]},
+        {"updated_at": 5},
+    ],
+)
+def test_an_odd_field_does_not_lose_the_event(odd: dict[str, Any]) -> None:
+    event = parse_webhook(body_with(detail=odd))
+    assert event is not None
+    assert event.data["ticket_id"] == load("ticket_agent_assignment_changed")["detail"]["id"]
+
+
+@pytest.mark.parametrize("change", [None, "x", 3, [], {"current": {"a": 1}}])
+def test_an_odd_change_does_not_lose_the_event(change: object) -> None:
+    assert parse_webhook(body_with(event=change)) is not None
+
+
+def test_a_time_at_the_end_of_all_times_is_no_event_and_no_crash() -> None:
+    assert parse_webhook(body_with(time="0001-01-01T00:00:00+14:00")) is None
 
 
 def test_a_live_ticket_becomes_the_event_of_its_assignment() -> None:
     event = assignment_of(load("ticket")["ticket"], "test-1")
+    assert event is not None
     assert event.source == "test"
+    assert event.data["form_id"] == str(load("ticket")["ticket"]["ticket_form_id"])
+    assert event.data["via_channel"] == load("ticket")["ticket"]["via"]["channel"]
     assert event.data["ticket_id"] == str(load("ticket")["ticket"]["id"])
     assert event.data["assignee_id"] == str(load("ticket")["ticket"]["assignee_id"])

@@ -11,6 +11,7 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +19,9 @@ from zendesk_bridge.flows.errors import ConnectorError, Locked, StorageError
 from zendesk_bridge.flows.tables import migrate, require_current
 
 log = logging.getLogger(__name__)
+
+#: How often a held lock is tried, and the pause between, in seconds.
+LOCK_TRIES, LOCK_PAUSE = 5, 0.05
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
@@ -112,7 +116,7 @@ class Journal:
     async def open(self) -> None:
         """Takes the lock, brings the tables up to date, starts the writer. Raises Locked, StorageError."""
         self._loop = asyncio.get_running_loop()
-        self._lock.take()
+        await self._take_lock()
         self._readers = ThreadPoolExecutor(1, thread_name_prefix="journal-reader")
         try:
             await self._loop.run_in_executor(self._readers, self._connect)
@@ -123,7 +127,19 @@ class Journal:
         self._thread.start()
         self._taking = True
 
+    async def _take_lock(self) -> None:
+        """Somebody who only asks whether the database is held holds it for a moment."""
+        for _ in range(LOCK_TRIES):
+            try:
+                return self._lock.take()
+            except Locked:
+                await asyncio.sleep(LOCK_PAUSE)
+        return self._lock.take()
+
     def _connect(self) -> None:
+        if self.path.exists():
+            with suppress(OSError):  # it may be somebody else's, and readable all the same
+                self.path.chmod(0o600)
         self._writer = connect(self.path)
         try:
             migrate(self._writer)

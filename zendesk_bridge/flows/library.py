@@ -7,7 +7,7 @@ import json
 import logging
 import sqlite3
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from zendesk_bridge.flows import store
@@ -28,7 +28,13 @@ NO_FOLDER = "no_folder"
 class Library:
     """Keeps the database's flows in step with the files, and the active ones ready to run."""
 
-    def __init__(self, journal: Journal, catalog: Catalog, recipes: Mapping[str, str], folder: Path | None) -> None:
+    def __init__(
+        self, journal: Journal, catalog: Catalog, recipes: Mapping[str, str], folder: Callable[[], Path | None]
+    ) -> None:
+        """
+        Args:
+            folder: the folder of flow files as it is at the moment, None where there is none.
+        """
         self._journal = journal
         self._catalog = catalog
         self._recipes = recipes
@@ -59,11 +65,12 @@ class Library:
 
     async def sync(self) -> list[Problem]:
         """Reads recipes and files again. A file that is wrong keeps the last good version; returns what is wrong."""
-        files, problems = await asyncio.to_thread(read_all, self._recipes, self._folder, self._catalog)
+        folder = self._folder()
+        files, problems = await asyncio.to_thread(read_all, self._recipes, folder, self._catalog)
         for problem in problems:
             log.warning("flow file: %s", problem)
         # Started in another folder, or from a disk that is not mounted, nothing is known of the files.
-        all_seen = self._folder is not None and not any(problem.code == NO_FOLDER for problem in problems)
+        all_seen = folder is not None and not any(problem.code == NO_FOLDER for problem in problems)
         await self._journal.write(lambda connection: _store_files(connection, files, problems, all_seen))
         await self._reload()
         return problems

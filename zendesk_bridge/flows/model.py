@@ -241,6 +241,11 @@ class StepRun:
     looked_at: dt.datetime | None = None
     finished_at: dt.datetime | None = None
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the step is done with, and not to be done again."""
+        return self.status in (StepStatus.SUCCEEDED, StepStatus.SKIPPED)
+
 
 @dataclass(kw_only=True)
 class Run:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import hashlib
-import json
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -31,8 +30,6 @@ from zendesk_bridge.flows.model import Run, StepRun, StepStatus, utc_now
 #: What a step may leave in the journal, in bytes of JSON.
 OUTPUT_LIMIT = 1024 * 1024
 
-_OVER = (StepStatus.SUCCEEDED, StepStatus.SKIPPED)
-
 
 @dataclass(frozen=True, kw_only=True)
 class Timing:
@@ -45,6 +42,9 @@ class Timing:
     retry_longest: float = 60.0
     # How long a run waits for one thing before it fails.
     patience: float = 7 * 86_400.0
+    # What a run has read is read anew after it waited for a person or a connection, if it is older than this;
+    # ten times as old where it merely waited for an answer.
+    fresh_for: float = 60.0
 
 
 class Suspended(Exception):
@@ -107,7 +107,7 @@ class RunPort:
     def recorded(self, key: str) -> Mapping[str, Any] | None:
         """The outputs of a step that is over, or None."""
         step = self._now_at(key)
-        if step.status not in _OVER:
+        if not step.is_over:
             return None
         if step.outputs is None:
             return EMPTY
@@ -141,7 +141,7 @@ class RunPort:
     async def sleep_until(self, key: str, moment: dt.datetime) -> None:
         """Lets the run sleep; it costs a row. Days are no longer than seconds."""
         step = await self._wait_step(key)
-        if step.status in _OVER:
+        if step.is_over:
             return
         if utc_now() < moment:
             step.status = StepStatus.WAITING
@@ -153,7 +153,7 @@ class RunPort:
     async def wait_signal(self, key: str, name: str) -> dict[str, Any]:
         """Lets the run sleep until it gets the signal, at most as long as the engine's patience; returns its value."""
         step = await self._wait_step(key)
-        if step.status in _OVER:
+        if step.is_over:
             return step.outputs or {}
         value = await self._around.journal.read(lambda connection: store.select_signal(connection, self.run.id, name))
         if value is None:
@@ -197,7 +197,7 @@ class RunPort:
         if step.status is StepStatus.SKIPPED:
             return EMPTY
         step.outputs = dict(outputs)
-        if len(json.dumps(step.outputs, ensure_ascii=False).encode()) > OUTPUT_LIMIT:
+        if len((store.to_json(step.outputs) or "").encode()) > OUTPUT_LIMIT:
             step.outputs = None
             raise Permanent("output_too_large", f"{action.id} answered more than 1 MB", hint="Ask for less.")
         self._end(step, StepStatus.SUCCEEDED, inputs, None)
@@ -325,7 +325,8 @@ class RunPort:
         step.inputs = inputs
         step.error = error.as_json() if error else None
         step.attempts += 1
-        step.begun_at = None
+        if status is not StepStatus.FAILED:
+            step.begun_at = None  # a failed step whose sending is in doubt stays so
         step.finished_at = utc_now()
         self.run.waiting_since = None
         self._pending.append(replace(step))

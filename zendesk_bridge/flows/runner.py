@@ -221,18 +221,19 @@ class Runner:
         def work(connection: sqlite3.Connection) -> Run:
             run = _existing(connection, run_id)
             if not run.status.ended:
-                raise ConnectorError("running", f"The run is {run.status}", hint="Cancel it first, or wait.")
+                raise _still_going(run)
             if run.status is RunStatus.SUCCEEDED and key is None:
                 raise ConnectorError("succeeded", "The run has succeeded", hint="Nothing is left to be done again.")
             steps = store.select_steps(connection, run_id)
-            again = [step.seq for step in steps if key is None or step.key == key]
-            if key and not again:
+            first = next((step for step in steps if (step.key == key if key else not step.is_over)), None)
+            if key and first is None:
                 raise NotFound("no_step", f"The run has no step {key!r}")
-            if again:
-                store.delete_steps_from(connection, run_id, again[-1])
+            if first is not None and (key or first.begun_at is None):
+                store.delete_steps_from(connection, run_id, first.seq)
+                run.retries += 1
+            # Else the step under way is in doubt: it keeps its mark, and is looked for before it is sent again.
             run.status, run.finished_at, run.error, run.note = RunStatus.QUEUED, None, None, None
             run.waiting_since = None
-            run.retries += 1
             store.update_run(connection, run)
             return run
 
@@ -309,6 +310,10 @@ class Runner:
                 loaded = await self._journal.read(lambda connection: _load(connection, run_id))
             if loaded is None or loaded.run.status.ended or run_id in self._cancelled:
                 return None
+            if self._is_stale(loaded):
+                # Nothing was done yet but reading: the ticket may have another assignee by now.
+                loaded.steps = []
+                self._journal.write(lambda connection: store.delete_steps_from(connection, run_id, 0))
             await self._advance(loaded)
             return loaded.run
         except (StorageError, Stopping):
@@ -318,6 +323,19 @@ class Runner:
             error = _reason(run_id, problem).as_json()
             await self._journal.write(lambda connection: store.fail_run(connection, run_id, error))
             return None
+
+    def _is_stale(self, loaded: _Loaded) -> bool:
+        """Whether a run that wakes has only read so far, and that long ago."""
+        if loaded.run.status is not RunStatus.WAITING:
+            return False
+        actions = [self._catalog.action(step.action) for step in loaded.steps]
+        over = [(step, action) for step, action in zip(loaded.steps, actions, strict=True) if step.is_over]
+        only_read = all(action is not None and action.effect == "read" for _, action in over)
+        if not only_read or any(step.begun_at for step in loaded.steps):
+            return False
+        age = max(((utc_now() - step.started_at).total_seconds() for step, _ in over), default=0.0)
+        asleep_only = loaded.run.waiting_for is None
+        return bool(over) and age > self._around.timing.fresh_for * (10 if asleep_only else 1)
 
     async def _advance(self, loaded: _Loaded) -> None:
         """Takes a run as far as it goes, and stores where it is then. Raises Stopping, StorageError."""
@@ -369,6 +387,10 @@ class Runner:
             except StorageError as problem:
                 log.warning("sleeping runs cannot be read: %s", problem.message)
                 due, wake = [], now + dt.timedelta(seconds=STORAGE_PAUSE)
+            except Exception:
+                # Whatever it is, the others must be woken.
+                log.exception("waking sleeping runs met a defect of this software")
+                due, wake = [], now + dt.timedelta(seconds=STORAGE_PAUSE)
             for run_id in due:
                 self._enqueue(run_id, None)
             if len(due) == WAKE_AT_ONCE:
@@ -406,6 +428,13 @@ def _load(connection: sqlite3.Connection, run_id: str) -> _Loaded | None:
     if event is None:
         raise NotFound("no_event", "The event of this run is not in the database any more")
     return _Loaded(run=run, event=event, steps=store.select_steps(connection, run_id))
+
+
+def _still_going(run: Run) -> ConnectorError:
+    if (run.waiting_for or "").startswith("signal:decision:"):
+        hint = "`runs retry RUN --send` if it was not sent, `--skip` to go on without it."
+        return ConnectorError("running", "The run waits for your decision", hint=hint)
+    return ConnectorError("running", f"The run is {run.status}", hint="Cancel it first, or wait.")
 
 
 def _existing(connection: sqlite3.Connection, run_id: str) -> Run:

@@ -40,7 +40,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def library_of(journal: Journal, engine_catalog: Catalog, folder: Path) -> Callable[..., Library]:
     def make(recipes: dict[str, str] | None = None, where: Path | None = folder) -> Library:
-        return Library(journal, engine_catalog, recipes or {}, where)
+        return Library(journal, engine_catalog, recipes or {}, lambda: where)
 
     return make
 
