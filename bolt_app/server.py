@@ -164,4 +164,4 @@ async def _sync(connector: Connector) -> None:
     except ConnectorError as problem:
         log.warning("the flow files were not read again: %s", problem.message)
     else:
-        log.info("flow files read again: %d flows, %d problems", len(answer["flows"]), len(answer["problems"]))
+        log.info("flow files read again; flows: %d, problems: %d", len(answer["flows"]), len(answer["problems"]))

@@ -156,7 +156,10 @@ class Settings(BaseSettings):
             self.zendesk_email and self.zendesk_api_token,
         )
         if not any(ways):
-            yield "ZENDESK_CLIENT_ID", "and ZENDESK_CLIENT_SECRET are not set: the OAuth client made in Admin Center"
+            yield (
+                "ZENDESK_CLIENT_ID",
+                "is not set, or ZENDESK_CLIENT_SECRET is not: Admin Center's OAuth client",
+            )
         if self.zendesk_webhook_secret is None:
             yield "ZENDESK_WEBHOOK_SECRET", "is not set: the signing secret of the webhook made in Admin Center"
 

@@ -46,6 +46,10 @@ _OURS = "This is a defect of the connector; please report it with the run's id."
 _TEXT_ONLY = "The connector sends plain text and should never see this; please report it with the run's id."
 _REINSTALL = "Install the app again, set SLACK_BOT_TOKEN to its new token, and restart."
 _INVITE = "Invite the app in the channel with /invite @Zendesk Connector; the run then goes on by itself."
+_BY_ID = (
+    "There is no public channel of that name. A private channel must be given by its id: "
+    "cancel this run, and put the id into the flow's file."
+)
 _TS = "Use the ts that an earlier step or a message link gave, as text in quotes."
 _POLICY = "Ask a Slack administrator to allow the app to post there, or choose another channel."
 _CONNECT = "Ask a Slack administrator about the rules for shared channels, or leave that out of the message."
@@ -243,4 +247,6 @@ def _not_there(code: str, message: str, hint: str, channel: str) -> ConnectorErr
     where = f"{message}: there is no channel {channel}, or it is private and the app is not in it"
     if code == "not_in_channel":
         where = f"{message}: the app is not in {channel}"
+    elif not is_channel_id(channel):
+        hint = _BY_ID
     return NeedsInvite(code, where, channel=channel, hint=hint)

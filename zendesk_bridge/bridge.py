@@ -7,25 +7,24 @@ import logging
 import re
 import sqlite3
 import time
-import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import SecretStr
 
-from zendesk_bridge import actions, recipes, triggers
+from zendesk_bridge import actions, recipes, trial, triggers
 from zendesk_bridge.client import ZendeskClient, ZendeskSettings
 from zendesk_bridge.connections import Connections
 from zendesk_bridge.dry import Show, dry_run
 from zendesk_bridge.flows import history, requests, store
 from zendesk_bridge.flows.catalog import Catalog, Connector
-from zendesk_bridge.flows.errors import ConnectorError, FlowError, Locked, NotFound, StorageError
-from zendesk_bridge.flows.interpreter import CompiledFlow, compile_flow
+from zendesk_bridge.flows.errors import ConnectorError, Locked, StorageError
+from zendesk_bridge.flows.interpreter import CompiledFlow
 from zendesk_bridge.flows.journal import Journal, Lock, connect_to_read
-from zendesk_bridge.flows.library import Library, check, read_all
+from zendesk_bridge.flows.library import Library, check
 from zendesk_bridge.flows.model import Event, Problem, Readiness, rfc3339, utc_now
 from zendesk_bridge.flows.port import Timing
 from zendesk_bridge.flows.reference import reference
@@ -356,35 +355,23 @@ class Bridge:
 
     # Testing
 
-    async def event_of_ticket(self, ticket_id: str) -> Event:
-        """The event of a live ticket, as if it were assigned now. Raises ConnectorError."""
-        ticket = (await self.zendesk.ticket(ticket_id)).get("ticket")
-        if not isinstance(ticket, dict):
-            raise NotFound("not_found", f"Zendesk has no ticket {ticket_id}")
-        event = triggers.assignment_of(ticket, _test_id())
-        if event is None:
-            raise NotFound("not_found", f"Zendesk's answer for ticket {ticket_id} is no ticket")
-        return event
+    async def event_of_ticket(self, ticket: str) -> Event:
+        """The event of a live ticket (its number, or its page's address), as if it were assigned now."""
+        return await trial.event_of_ticket(self.zendesk, ticket)
 
     def event_in(self, body: bytes) -> Event:
         """The event in the body of a webhook. Raises FlowError where there is none."""
-        try:
-            event = triggers.parse_webhook(body)
-        except triggers.NotAnObject as problem:
-            raise FlowError("not_an_event", f"The file holds no event: {problem}") from problem
-        if event is None:
-            raise FlowError("not_an_event", "The file holds no event that a flow can start from")
-        return replace(event, id=_test_id(), source="test")
+        return trial.event_in(body)
+
+    def would_start(self, key: str, event: Event) -> bool:
+        """Whether an event would start a flow, if it were active: whether the trigger's conditions hold."""
+        flow = trial.as_written(key, recipes.texts(), self._folder(), self.catalog)
+        return flow is None or _wants(flow, event)
 
     async def dry_test(self, key: str, event: Event, show: Show) -> dict[str, Any]:
         """Runs a flow without sending anything, as its file is now; `show` is called with each step."""
-        file = read_all(recipes.texts(), self._folder(), self.catalog)[0].get(key)
-        if file is not None and file.flow is not None:
-            flow = compile_flow(file.flow, 0, self.catalog)
-        elif file is not None and file.problems:
-            hint = f"`zendesk-connector flows check {key}` shows all that is wrong."
-            raise FlowError("wrong_file", str(file.problems[0]), hint=hint)
-        else:
+        flow = trial.as_written(key, recipes.texts(), self._folder(), self.catalog)
+        if flow is None:
             flow = await self._read(lambda connection: history.compiled(connection, key, self.catalog))
         return await dry_run(flow, event, self.catalog, show)
 
@@ -423,7 +410,3 @@ def _heartbeat(connection: sqlite3.Connection) -> None:
         "insert or replace into remembered(kind, key, value, at) values ('health', 'written', '', ?)",
         (rfc3339(utc_now()),),
     )
-
-
-def _test_id() -> str:
-    return f"test-{uuid.uuid4().hex[:12]}"

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from bolt_app.text import plain
 from zendesk_bridge.flows.model import Problem, parse_time, utc_now
 
 if TYPE_CHECKING:
@@ -90,9 +91,10 @@ def flows(rows: list[dict[str, Any]]) -> None:
 def flow(row: dict[str, Any]) -> None:
     """One flow and its file."""
     state = "active" if row["active"] else "inactive"
-    _line(f"{row['key']} (version {row['version']}, {state}, {row['source']})", "bold")
+    # Comments, so that what is printed is a flow file.
+    _line(f"# {row['key']} (version {row['version']}, {state}, {row['source']})", "dim")
     if row["problem"]:
-        _line(row["problem"], "red")
+        _line(f"# {row['problem']}", "red")
     sys.stdout.write(_clean(row["text"]))
 
 
@@ -159,11 +161,22 @@ def ignored(row: dict[str, Any]) -> None:
 def step(row: dict[str, Any]) -> None:
     """One step: what went in, what came out, what went wrong."""
     _step_line(row)
-    _pairs("in", row["inputs"])
+    inputs, outputs = row["inputs"], row["outputs"]
+    if row["action"].startswith("slack."):
+        # As its reader sees it; and once.
+        inputs = {name: plain(value) if isinstance(value, str) else value for name, value in inputs.items()}
+        outputs = {name: value for name, value in outputs.items() if name != "message"}
+    _pairs("in", inputs)
     # What comes out as it went in is said once.
-    _pairs("out", {name: value for name, value in row["outputs"].items() if row["inputs"].get(name) != value})
+    _pairs("out", {name: value for name, value in outputs.items() if row["inputs"].get(name) != value})
     if row["error"]:
         _error(row["error"])
+
+
+def would_start(starts: bool) -> None:
+    """Says of a test that its event would start nothing."""
+    if not starts:
+        _line("The trigger's conditions do not hold: such an event would start nothing. Tested all the same:", "yellow")
 
 
 def step_in_brief(row: dict[str, Any]) -> None:

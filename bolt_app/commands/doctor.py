@@ -14,6 +14,14 @@ from bolt_app.composition import Sides
 from bolt_app.settings import Reading, Settings, examine
 from zendesk_bridge.flows.errors import ConnectorError
 
+#: What the manifest asks for, and flows need.
+SLACK_SCOPES = frozenset(
+    {
+        *("app_mentions:read", "channels:history", "channels:read", "chat:write", "commands", "groups:history"),
+        *("groups:read", "im:history", "im:write", "reactions:write", "users:read", "users:read.email"),
+    }
+)
+
 
 def doctor(as_json: Json = False) -> None:
     """Shows every setting and what is wrong.
@@ -54,6 +62,10 @@ async def _checks(sides: Sides, settings: Settings) -> list[dict[str, Any]]:
         else:
             message = f"connected to {identity.account} as {identity.connected_by}"
             findings.append(_finding(connector.title, "connection", True, message))
+            missing = SLACK_SCOPES - set(identity.scopes) if connector.service == "slack" and identity.scopes else ()
+            if missing:
+                what = f"{', '.join(sorted(missing))} missing: OAuth & Permissions > Scopes, then install the app again"
+                findings.append(_finding("Slack scopes", "connection", False, what))
     if settings.slack_app_token is not None:
         from bolt_app.server import try_app_token
 
@@ -78,11 +90,11 @@ async def _database(sides: Sides) -> dict[str, Any]:
         return _finding("database", "file", False, _words(problem))
     active = sum(flow["active"] for flow in flows)
     served = "in use by a running connector" if sides.bridge.is_served() else "no connector is running"
-    return _finding("database", "file", True, f"{path}: {len(flows)} flows, {active} active; {served}")
+    return _finding("database", "file", True, f"{path}: flows known: {len(flows)}, active: {active}; {served}")
 
 
 def _words(problem: ConnectorError) -> str:
-    return f"{problem.message}. {problem.hint}".strip()
+    return f"{problem.message.rstrip('.')}. {problem.hint}".strip()
 
 
 def _finding(name: str, source: str, ok: bool, message: str) -> dict[str, Any]:

@@ -170,7 +170,8 @@ def run_now(
         if flow and served and not as_json and _changed_since(flow):
             display.done(f"Testing version {flow['version']}.", display.CHANGED_SINCE)
         show = display.ignored if as_json else display.step
-        return await run_test(sides, key, ticket, body, dry, show), served
+        remark = (lambda starts: None) if as_json else display.would_start
+        return await run_test(sides, key, ticket, body, dry, show, remark), served
 
     result, served = run(work)
     display.json(result) if as_json else display.test_end(result, served)

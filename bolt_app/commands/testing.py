@@ -21,16 +21,29 @@ Show = Callable[[dict[str, Any]], None]
 
 
 async def run_test(
-    sides: Sides, key: str, ticket: str | None, body: bytes | None, dry: bool, show: Show
+    sides: Sides,
+    key: str,
+    ticket: str | None,
+    body: bytes | None,
+    dry: bool,
+    show: Show,
+    remark: Callable[[bool], None],
 ) -> dict[str, Any]:
-    """Tests a flow with a live ticket or a webhook's body; returns the run as `runs show` has it."""
+    """Tests a flow with a live ticket or a webhook's body; returns the run as `runs show` has it.
+
+    Args:
+        remark: told whether such an event would start the flow.
+    """
     bridge = sides.bridge
     await sides.slack.start()
     if dry:
-        return await bridge.dry_test(key, await _event(sides, ticket, body), show)
+        event = await _event(sides, ticket, body)
+        remark(bridge.would_start(key, event))
+        return await bridge.dry_test(key, event, show)
     with suppress(Locked):  # then a running connector does it for us
         await bridge.open()
     event = await _event(sides, ticket, body)
+    remark(bridge.would_start(key, event))
     answer = await bridge.request("test", {"key": key, "event": event.as_json()}, who())
     return await watch(bridge, answer["run"], show, WATCHED_FOR, through_retries=bridge.is_served())
 

@@ -56,7 +56,7 @@ async def test_serve_runs_alone_on_its_database_and_ends_in_good_order(
     text = (shell / "flows" / "mine.yml").read_text().replace(f"key: {RECIPE}", "key: mine\nactive: true")
     (shell / "flows" / "mine.yml").write_text(text)
     process.popen.send_signal(signal.SIGHUP)
-    await process.line("flow files read again: 2 flows, 0 problems")
+    await process.line("flow files read again; flows: 2, problems: 0")
 
     # A message under way when it is told to stop is still sent.
     slack.state.faults.append(Fault(method="chat.postMessage", kind="slow", delay=0.5))

@@ -29,15 +29,22 @@ def list_runs(connection: sqlite3.Connection, limit: int | None = None) -> list[
 
 
 def show_run(connection: sqlite3.Connection, prefix: str) -> dict[str, Any]:
-    """One run with `trigger` and `steps`; an unambiguous prefix of its id will do. Raises NotFound."""
+    """One run with `trigger` and `steps`; an unambiguous prefix of its id will do. Raises NotFound.
+
+    Args:
+        prefix: how the id begins; or how the event's id begins, a colon, and how the flow's key begins.
+    """
     database = Database(connection)
-    # A range, unlike `like`, uses the index and knows no wildcards.
-    beyond = prefix + chr(sys.maxunicode)
-    found = list(database.query(f"{_RUN} where runs.id between ? and ? order by runs.id limit 2", [prefix, beyond]))
+    beginning, _, flow = prefix.partition(":")
+    found = _beginning_with(database, prefix) or [
+        row for row in _beginning_with(database, beginning) if row["flow"].startswith(flow)
+    ]
+    found = [row for row in found if row["id"] == prefix] or found
     if not found:
         raise NotFound("no_run", f"There is no run {prefix!r}", hint="`zendesk-connector runs list` names them.")
-    if len(found) > 1 and found[0]["id"] != prefix:
-        raise NotFound("ambiguous", f"Several runs begin with {prefix!r}", hint="Give more of the id.")
+    if len(found) > 1:
+        some = ", ".join(f"{row['id']} ({row['status']})" for row in found[:5])
+        raise NotFound("ambiguous", f"Several runs begin with {prefix!r}", hint=f"Give more of the id: {some}.")
     run = _with_error(found[0])
     event = next(
         database.query(
@@ -61,6 +68,12 @@ def show_run(connection: sqlite3.Connection, prefix: str) -> dict[str, Any]:
         for row in database.query("select * from steps where run_id = ? order by seq", [run["id"]])
     ]
     return run
+
+
+def _beginning_with(database: Database, prefix: str) -> list[dict[str, Any]]:
+    # A range, unlike `like`, uses the index and knows no wildcards.
+    beyond = prefix + chr(sys.maxunicode)
+    return list(database.query(f"{_RUN} where runs.id between ? and ? order by runs.id limit 20", [prefix, beyond]))
 
 
 def list_flows(connection: sqlite3.Connection, default_owner: str | None) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from zendesk_bridge.flows import store
+from zendesk_bridge.flows import changes, store
 from zendesk_bridge.flows.catalog import Catalog
 from zendesk_bridge.flows.errors import ConnectorError, Credentials, NotFound, StorageError
 from zendesk_bridge.flows.interpreter import CompiledFlow, compile_flow, interpret
@@ -182,7 +182,7 @@ class Runner:
             NotFound: there is no such run.
             ConnectorError: `not_in_doubt`.
         """
-        run = await self._journal.read(lambda connection: _existing(connection, run_id))
+        run = await self._journal.read(lambda connection: changes.existing(connection, run_id))
         name = (run.waiting_for or "").removeprefix("signal:")
         if not name.startswith("decision:"):
             hint = "`runs retry RUN` alone does a failed run again."
@@ -199,7 +199,7 @@ class Runner:
                 await asyncio.wait([self._active[run_id]])
             self._ready = deque(each for each in self._ready if each[0] != run_id)
             self._known.discard(run_id)
-            run, before = await self._journal.write(lambda connection: _cancel(connection, run_id))
+            run, before = await self._journal.write(lambda connection: changes.cancel(connection, run_id))
         except BaseException:
             self._cancelled.discard(run_id)
             self._enqueue(run_id, None)  # it goes on from its rows, if there is a way to go
@@ -218,26 +218,7 @@ class Runner:
             ConnectorError: `running`: the run has not ended.
         """
 
-        def work(connection: sqlite3.Connection) -> Run:
-            run = _existing(connection, run_id)
-            if not run.status.ended:
-                raise _still_going(run)
-            if run.status is RunStatus.SUCCEEDED and key is None:
-                raise ConnectorError("succeeded", "The run has succeeded", hint="Nothing is left to be done again.")
-            steps = store.select_steps(connection, run_id)
-            first = next((step for step in steps if (step.key == key if key else not step.is_over)), None)
-            if key and first is None:
-                raise NotFound("no_step", f"The run has no step {key!r}")
-            if first is not None and (key or first.begun_at is None):
-                store.delete_steps_from(connection, run_id, first.seq)
-                run.retries += 1
-            # Else the step under way is in doubt: it keeps its mark, and is looked for before it is sent again.
-            run.status, run.finished_at, run.error, run.note = RunStatus.QUEUED, None, None, None
-            run.waiting_since = None
-            store.update_run(connection, run)
-            return run
-
-        run = await self._journal.write(work)
+        run = await self._journal.write(lambda connection: changes.retry(connection, run_id, key))
         if run_id in self._active:
             self._again.add(run_id)  # it is just leaving
         else:
@@ -408,18 +389,6 @@ def _sleepers(connection: sqlite3.Connection, now: dt.datetime) -> tuple[list[st
     return store.due_run_ids(connection, now, WAKE_AT_ONCE), store.next_wake(connection, now)
 
 
-def _cancel(connection: sqlite3.Connection, run_id: str) -> tuple[Run, RunStatus]:
-    """Ends a run; returns it and what it was before."""
-    run = _existing(connection, run_id)
-    before = run.status
-    if before.ended and before is not RunStatus.CANCELLED:
-        raise ConnectorError("ended", f"The run has {before} already")
-    if before is not RunStatus.CANCELLED:
-        run.status, run.finished_at, run.wake_at, run.waiting_for = RunStatus.CANCELLED, utc_now(), None, None
-        store.update_run(connection, run)
-    return run, before
-
-
 def _load(connection: sqlite3.Connection, run_id: str) -> _Loaded | None:
     run = store.select_run(connection, run_id)
     if run is None:
@@ -428,20 +397,6 @@ def _load(connection: sqlite3.Connection, run_id: str) -> _Loaded | None:
     if event is None:
         raise NotFound("no_event", "The event of this run is not in the database any more")
     return _Loaded(run=run, event=event, steps=store.select_steps(connection, run_id))
-
-
-def _still_going(run: Run) -> ConnectorError:
-    if (run.waiting_for or "").startswith("signal:decision:"):
-        hint = "`runs retry RUN --send` if it was not sent, `--skip` to go on without it."
-        return ConnectorError("running", "The run waits for your decision", hint=hint)
-    return ConnectorError("running", f"The run is {run.status}", hint="Cancel it first, or wait.")
-
-
-def _existing(connection: sqlite3.Connection, run_id: str) -> Run:
-    run = store.select_run(connection, run_id)
-    if run is None:
-        raise NotFound("no_run", f"There is no run {run_id!r}")
-    return run
 
 
 def _reason(run_id: str, problem: Exception) -> ConnectorError:

@@ -132,4 +132,4 @@ async def test_it_says_whether_a_connector_runs(shell: Path, type_in: Type, star
     assert "no connector is running" in by_name(await type_in("doctor", "--json"))["database"]["message"]
     await start_connector()
     message = by_name(await type_in("doctor", "--json"))["database"]["message"]
-    assert message.endswith("1 flows, 1 active; in use by a running connector")
+    assert message.endswith("flows known: 1, active: 1; in use by a running connector")

@@ -88,7 +88,7 @@ async def test_a_pipe_gets_a_line_a_flow_without_colours(empty_shell: Path, type
 
 async def test_a_flow_is_shown_with_its_file(empty_shell: Path, type_in: Type) -> None:
     said = await type_in("flows", "show", RECIPE)
-    assert said.out.startswith(f"{RECIPE} (version 1, inactive, recipe)\nkey: {RECIPE}\n")
+    assert said.out.startswith(f"# {RECIPE} (version 1, inactive, recipe)\nkey: {RECIPE}\n")
     shown = (await type_in("flows", "show", RECIPE, "--json")).json
     assert shown["text"] in said.out
     assert shown["description"] == "Sends the new assignee a direct message in Slack."
@@ -306,6 +306,18 @@ async def test_a_dry_run_takes_the_file_as_it_is_now(shell: Path, type_in: Type)
     said = await type_in("flows", "test", "mine", "--ticket", "101", "--dry")
     assert said.code == 1
     assert "there is no action 'slac.post_message_to_channel'" in said.err
+
+
+async def test_a_test_says_that_its_event_would_start_nothing(shell: Path, type_in: Type) -> None:
+    for ticket, starts in (("101", False), ("#104", True), ("https://harbour.zendesk.com/agent/tickets/104", True)):
+        said = await type_in("flows", "test", RECIPE, "--ticket", ticket, "--dry")
+        assert ("such an event would start nothing" not in said.out) is starts
+
+
+async def test_what_show_prints_is_a_flow_file(shell: Path, type_in: Type) -> None:
+    shown = (await type_in("flows", "show", RECIPE)).out
+    write(f"{RECIPE}.yml", shown)
+    assert (await type_in("flows", "check")).code == 0
 
 
 async def test_without_a_connection_the_missing_settings_are_named(empty_shell: Path, type_in: Type) -> None:

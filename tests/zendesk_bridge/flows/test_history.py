@@ -115,6 +115,16 @@ def test_a_whole_id_is_found_though_others_begin_with_it(rows: sqlite3.Connectio
     assert history.show_run(rows, "01HXA:flow")["flow"] == "flow"
 
 
+def test_where_several_flows_start_on_an_event_both_beginnings_name_the_run(rows: sqlite3.Connection) -> None:
+    add(rows, "01HXA", "notify")
+    add(rows, "01HXA", "post")
+    assert history.show_run(rows, "01H:po")["id"] == "01HXA:post"
+    with pytest.raises(NotFound) as caught:
+        history.show_run(rows, "01H")
+    assert "01HXA:notify" in caught.value.hint
+    assert "01HXA:post" in caught.value.hint
+
+
 @pytest.mark.parametrize("prefix", ["%", "_1", "01%", "01_X", "01HX\\", "*", "?", "'", '"', "01HX'; drop table runs"])
 def test_a_prefix_has_no_wildcards(rows: sqlite3.Connection, prefix: str) -> None:
     add(rows, "01HXA")

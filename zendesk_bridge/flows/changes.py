@@ -1,0 +1,57 @@
+"""What people may do with a run that is stored: end it, or have it done again."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from zendesk_bridge.flows import store
+from zendesk_bridge.flows.errors import ConnectorError, NotFound
+from zendesk_bridge.flows.model import Run, RunStatus, utc_now
+
+
+def existing(connection: sqlite3.Connection, run_id: str) -> Run:
+    """The run of that id. Raises NotFound."""
+    run = store.select_run(connection, run_id)
+    if run is None:
+        raise NotFound("no_run", f"There is no run {run_id!r}")
+    return run
+
+
+def cancel(connection: sqlite3.Connection, run_id: str) -> tuple[Run, RunStatus]:
+    """Ends a run; returns it and what it was before."""
+    run = existing(connection, run_id)
+    before = run.status
+    if before.ended and before is not RunStatus.CANCELLED:
+        raise ConnectorError("ended", f"The run has {before} already")
+    if before is not RunStatus.CANCELLED:
+        run.status, run.finished_at, run.wake_at, run.waiting_for = RunStatus.CANCELLED, utc_now(), None, None
+        store.update_run(connection, run)
+    return run, before
+
+
+def retry(connection: sqlite3.Connection, run_id: str, key: str | None) -> Run:
+    """Queues a run again, from a step on or from the first that is not over. Raises NotFound, ConnectorError."""
+    run = existing(connection, run_id)
+    if not run.status.ended:
+        raise _still_going(run)
+    if run.status is RunStatus.SUCCEEDED and key is None:
+        raise ConnectorError("succeeded", "The run has succeeded", hint="Nothing is left to be done again.")
+    steps = store.select_steps(connection, run_id)
+    first = next((step for step in steps if (step.key == key if key else not step.is_over)), None)
+    if key and first is None:
+        raise NotFound("no_step", f"The run has no step {key!r}")
+    if first is not None and (key or first.begun_at is None):
+        store.delete_steps_from(connection, run_id, first.seq)
+        run.retries += 1
+    # Else the step under way is in doubt: it keeps its mark, and is looked for before it is sent again.
+    run.status, run.finished_at, run.error, run.note = RunStatus.QUEUED, None, None, None
+    run.waiting_since = None
+    store.update_run(connection, run)
+    return run
+
+
+def _still_going(run: Run) -> ConnectorError:
+    if (run.waiting_for or "").startswith("signal:decision:"):
+        hint = "`runs retry RUN --send` if it was not sent, `--skip` to go on without it."
+        return ConnectorError("running", "The run waits for your decision", hint=hint)
+    return ConnectorError("running", f"The run is {run.status}", hint="Cancel it first, or wait.")
