@@ -172,6 +172,8 @@ class ZendeskClient:
         self._turns = asyncio.Semaphore(THREADS)
         self._token: _Token | None = None
         self._renewal = asyncio.Lock()
+        # When a token was last asked for in vain, and why.
+        self._refused: tuple[float, ConnectorError] | None = None
         #: The scope that Zendesk granted; None where it does not say.
         self.granted: str | None = None
 
@@ -254,11 +256,18 @@ class ZendeskClient:
         token = self._token
         if token is not None and token is not instead_of and time.monotonic() < token.renew_at:
             return token
+        asked = time.monotonic()
         async with self._renewal:
+            if self._refused is not None and self._refused[0] >= asked:
+                raise self._refused[1]  # while this one waited, another tried in vain
             token = self._token
             if token is not None and token is not instead_of and time.monotonic() < token.renew_at:
                 return token
-            token = self._token = await self._obtain()
+            try:
+                token = self._token = await self._obtain()
+            except ConnectorError as problem:
+                self._refused = (time.monotonic(), problem)
+                raise
             self._session.authorization = token.header
             return token
 

@@ -78,5 +78,7 @@ def _change(verb: str, args: dict[str, Any], as_json: bool) -> None:
     if as_json:
         display.json(answer)
         return
-    idle = answer["status"] == "queued" and not served
-    display.done(f"{answer['run']} is {answer['status']}", display.GOES_ON if idle else "")
+    decided = args.get("send") is not None
+    idle = (decided or answer["status"] == "queued") and not served
+    done = "goes on" if decided else f"is {answer['status']}"
+    display.done(f"{answer['run']} {done}", display.GOES_ON if idle else "")

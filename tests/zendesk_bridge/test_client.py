@@ -81,6 +81,16 @@ async def test_a_token_that_zendesk_expired_is_renewed_once_for_all_and_the_call
     assert calls_to(zendesk, "/oauth/tokens") == 2
 
 
+async def test_a_token_that_cannot_be_had_is_asked_for_once_for_all_who_wait(
+    zendesk: ZendeskServer, client_of: MakeClient
+) -> None:
+    zendesk.state.faults.append(Fault(path="/oauth/tokens", kind="status", status=503, times=-1))
+    client = client_of()
+    results = await asyncio.gather(*(client.user(str(people.NOOR)) for _ in range(10)), return_exceptions=True)
+    assert {type(result) for result in results} == {Uncertain}
+    assert calls_to(zendesk, "/oauth/tokens") == 1
+
+
 async def test_a_wrong_client_secret_is_a_broken_connection(client_of: MakeClient) -> None:
     error = await error_of(client_of(client_id=people.CLIENT_ID, client_secret=SecretStr("wrong")))
     assert isinstance(error, Credentials)
