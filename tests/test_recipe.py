@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -336,6 +337,26 @@ async def test_no_event_is_missed_while_the_flow_files_are_read_again(
     syncing = False
     await task
     assert {delivery.status for each in told for delivery in each.deliveries} == {200}
+
+
+async def test_a_trigger_whose_conditions_cannot_be_tried_fails_its_run_and_loses_nothing(
+    slack: SlackServer, zendesk: ZendeskServer, start_connector: Any, tmp_path: Path
+) -> None:
+    flow = """
+key: odd
+name: Odd
+active: true
+trigger:
+  event: zendesk.ticket_agent_assignment_changed
+  conditions: {all: [{variable: trigger.subject, operator: greater_than, value: "{{ trigger.ticket_id }}"}]}
+steps:
+  - {key: look, action: zendesk.look_up_ticket, inputs: {ticket_id: "{{ trigger.ticket_id }}"}}
+"""
+    (tmp_path / "odd.yml").write_text(flow)
+    connector = await start_connector(recipe=False, connector_flows=tmp_path)
+    event = await assigned(zendesk, connector, people.GRINDER, people.NOOR)
+    run = await ended(connector, event, "failed")
+    assert (run["error"]["code"], run["steps"]) == ("cannot_compare", [])
 
 
 async def test_history_holds_no_secret(

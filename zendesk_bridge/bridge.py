@@ -392,7 +392,7 @@ def _wants(flow: CompiledFlow, event: Event) -> bool:
         return flow.wants(event.data)
     except ConnectorError as problem:
         log.warning("flow %s: its trigger's conditions cannot be tried: %s", flow.flow.key, problem.message)
-        return False
+        return True  # the run fails with the reason, for all to see
 
 
 def _read_once(database: Path, work: Callable[[sqlite3.Connection], T]) -> T:

@@ -328,6 +328,8 @@ class Runner:
         self._journal.write(lambda connection: store.update_run(connection, row))
         try:
             flow = await self._flow(run)
+            if loaded.event.source != "test":
+                flow.wants(loaded.event.data)  # raises where its conditions cannot be tried
             run.note = await interpret(flow, loaded.event.data, port)
             port.finish()
             run.status = RunStatus.SUCCEEDED
