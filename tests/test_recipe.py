@@ -201,6 +201,17 @@ async def test_a_message_that_history_shows_late_is_still_found(
     assert len(slack.state.messages_to(NOOR.id)) == 1
 
 
+async def test_a_run_that_looks_for_its_message_says_so(
+    slack: SlackServer, zendesk: ZendeskServer, start_connector: Any
+) -> None:
+    connector = await start_connector(timing=Timing())
+    slack.state.faults.append(SlackFault(method="chat.postMessage", kind="http"))
+    event = await assigned(zendesk, connector, people.GRINDER, people.NOOR)
+    run = await connector.sides.bridge.show_run(event["id"])
+    assert (run["status"], run["error"]) == ("waiting", None)
+    assert run["note"] == "looks whether 'notify' was done; its answer was lost"
+
+
 async def test_a_rate_limit_delays_the_message_and_loses_nothing(
     slack: SlackServer, zendesk: ZendeskServer, connector: Connector
 ) -> None:

@@ -51,12 +51,18 @@ class Suspended(Exception):
     """A run stops here and goes on later."""
 
     def __init__(
-        self, *, until: dt.datetime | None, waiting_for: str | None = None, error: dict[str, str] | None = None
+        self,
+        *,
+        until: dt.datetime | None,
+        waiting_for: str | None = None,
+        error: dict[str, str] | None = None,
+        note: str | None = None,
     ) -> None:
         super().__init__(waiting_for or "time")
         self.until = until
         self.waiting_for = waiting_for
         self.error = error
+        self.note = note
 
 
 class Stopping(Exception):
@@ -261,7 +267,8 @@ class RunPort:
         self._pending.append(replace(step))
         # The clock may have been set back since.
         until = min(step.begun_at, utc_now()) + dt.timedelta(seconds=later)
-        raise Suspended(until=min(until, deadline))
+        note = f"looks whether {step.key!r} was done; its answer was lost"
+        raise Suspended(until=min(until, deadline), note=note)
 
     async def _decision(self, step: StepRun) -> str | None:
         """What a person said to do about a sending that is in doubt. It counts also where looking works again."""

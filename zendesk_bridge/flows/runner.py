@@ -322,7 +322,7 @@ class Runner:
         """Takes a run as far as it goes, and stores where it is then. Raises Stopping, StorageError."""
         run, began = loaded.run, time.monotonic()
         run.status, run.started_at = RunStatus.RUNNING, run.started_at or utc_now()
-        run.wake_at = run.waiting_for = run.error = None
+        run.wake_at = run.waiting_for = run.error = run.note = None
         port = RunPort(run, loaded.steps, self._around)
         row = replace(run)
         self._journal.write(lambda connection: store.update_run(connection, row))
@@ -335,7 +335,7 @@ class Runner:
             run.status = RunStatus.SUCCEEDED
         except Suspended as pause:
             run.status, run.wake_at = RunStatus.WAITING, pause.until
-            run.waiting_for, run.error = pause.waiting_for, pause.error
+            run.waiting_for, run.error, run.note = pause.waiting_for, pause.error, pause.note
             if pause.waiting_for and self._woken.get(pause.waiting_for, began) > began:
                 run.wake_at = utc_now()
         except (StorageError, Stopping):
