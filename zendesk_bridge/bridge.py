@@ -363,16 +363,19 @@ class Bridge:
         """The event in the body of a webhook. Raises FlowError where there is none."""
         return trial.event_in(body)
 
-    def would_start(self, key: str, event: Event) -> bool:
-        """Whether an event would start a flow, if it were active: whether the trigger's conditions hold."""
-        flow = trial.as_written(key, recipes.texts(), self._folder(), self.catalog)
-        return flow is None or _wants(flow, event)
+    async def flow_to_test(self, key: str, *, as_written: bool) -> CompiledFlow:
+        """A flow as its file is now, or as the database has it. Raises NotFound, FlowError."""
+        written = trial.as_written(key, recipes.texts(), self._folder(), self.catalog) if as_written else None
+        if written is not None:
+            return written
+        return await self._read(lambda connection: history.compiled(connection, key, self.catalog))
 
-    async def dry_test(self, key: str, event: Event, show: Show) -> dict[str, Any]:
-        """Runs a flow without sending anything, as its file is now; `show` is called with each step."""
-        flow = trial.as_written(key, recipes.texts(), self._folder(), self.catalog)
-        if flow is None:
-            flow = await self._read(lambda connection: history.compiled(connection, key, self.catalog))
+    def would_start(self, flow: CompiledFlow, event: Event) -> bool:
+        """Whether an event would start a flow, if it were active: whether the trigger's conditions hold."""
+        return _wants(flow, event)
+
+    async def dry_test(self, flow: CompiledFlow, event: Event, show: Show) -> dict[str, Any]:
+        """Runs a flow without sending anything; `show` is called with each step."""
         return await dry_run(flow, event, self.catalog, show)
 
     async def _start_test(self, key: str, event: Mapping[str, Any]) -> str:

@@ -36,14 +36,14 @@ async def run_test(
     """
     bridge = sides.bridge
     await sides.slack.start()
-    if dry:
-        event = await _event(sides, ticket, body)
-        remark(bridge.would_start(key, event))
-        return await bridge.dry_test(key, event, show)
-    with suppress(Locked):  # then a running connector does it for us
-        await bridge.open()
+    if not dry:
+        with suppress(Locked):  # then a running connector does it for us
+            await bridge.open()
     event = await _event(sides, ticket, body)
-    remark(bridge.would_start(key, event))
+    flow = await bridge.flow_to_test(key, as_written=dry)
+    remark(bridge.would_start(flow, event))
+    if dry:
+        return await bridge.dry_test(flow, event, show)
     answer = await bridge.request("test", {"key": key, "event": event.as_json()}, who())
     return await watch(bridge, answer["run"], show, WATCHED_FOR, through_retries=bridge.is_served())
 

@@ -314,6 +314,14 @@ async def test_a_test_says_that_its_event_would_start_nothing(shell: Path, type_
         assert ("such an event would start nothing" not in said.out) is starts
 
 
+async def test_a_real_test_runs_the_last_good_version_where_the_file_is_wrong(shell: Path, type_in: Type) -> None:
+    path = write("mine.yml", a_flow("mine"))
+    await type_in("flows", "sync")
+    path.write_text(path.read_text().replace("slack.", "slac."))
+    said = await type_in("flows", "test", "mine", "--ticket", "101")
+    assert (said.code, "About The grinder" in said.out) == (0, True)
+
+
 async def test_what_show_prints_is_a_flow_file(shell: Path, type_in: Type) -> None:
     shown = (await type_in("flows", "show", RECIPE)).out
     write(f"{RECIPE}.yml", shown)
