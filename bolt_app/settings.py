@@ -148,14 +148,10 @@ class Settings(BaseSettings):
                     "SLACK_APP_TOKEN",
                     "is not set, and neither is SLACK_SIGNING_SECRET. Socket Mode needs the one, HTTP the other",
                 )
-        if self.zendesk_subdomain is None and self.zendesk_api_url is None:
+        zendesk = self.bridge().zendesk
+        if not zendesk.has_account:
             yield "ZENDESK_SUBDOMAIN", "is not set: `acme` where your Zendesk is acme.zendesk.com"
-        ways = (
-            self.zendesk_client_id and self.zendesk_client_secret,
-            self.zendesk_oauth_token,
-            self.zendesk_email and self.zendesk_api_token,
-        )
-        if not any(ways):
+        if not zendesk.has_credentials:
             yield (
                 "ZENDESK_CLIENT_ID",
                 "is not set, or ZENDESK_CLIENT_SECRET is not: Admin Center's OAuth client",

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Annotated
 from urllib.parse import urlencode
 
 from pydantic import BeforeValidator
 
-from zendesk_bridge.flows.catalog import Inserted, Made
+from zendesk_bridge.flows.catalog import Inserted, Made, as_text
 
 #: The longest single value that goes into a message word for word, in characters.
 VALUE_LIMIT = 3_000
@@ -44,7 +43,7 @@ def escape(value: object) -> str:
     """
     if isinstance(value, SlackMarkup):
         return str(value)
-    text = _STRIPPED.sub("", _as_text(value).replace("\r\n", "\n").replace("\r", "\n"))
+    text = _STRIPPED.sub("", as_text(value).replace("\r\n", "\n").replace("\r", "\n"))
     if len(text) > VALUE_LIMIT:
         text = text[:VALUE_LIMIT] + SHORTENED
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
@@ -108,17 +107,3 @@ Markup = Annotated[str, Made(SlackMarkup)]
 SlackTs = Annotated[str, BeforeValidator(check_ts)]
 #: The same, where it may be left out.
 OptionalSlackTs = Annotated[str | None, BeforeValidator(lambda value: None if value is None else check_ts(value))]
-
-
-def _as_text(value: object) -> str:
-    if isinstance(value, str):
-        return value
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, list | tuple | range):
-        return ", ".join(_as_text(item) for item in value)
-    if isinstance(value, dict):
-        return json.dumps(value, ensure_ascii=False, default=str)
-    return str(value)

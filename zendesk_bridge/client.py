@@ -59,14 +59,24 @@ class ZendeskSettings:
         return f"https://{self.subdomain}.zendesk.com" if self.subdomain else self.base
 
     @property
-    def connected(self) -> bool:
-        """Whether there is an account and a way to authenticate."""
+    def has_account(self) -> bool:
+        """Whether it is known where the account is."""
+        return bool(self.subdomain or self.api_url)
+
+    @property
+    def has_credentials(self) -> bool:
+        """Whether there is a way to authenticate."""
         ways = (
             self.client_id and self.client_secret,
             self.oauth_token,
             self.email and self.api_token,
         )
-        return bool((self.subdomain or self.api_url) and any(ways))
+        return any(bool(way) for way in ways)
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is an account and a way to authenticate."""
+        return self.has_account and self.has_credentials
 
 
 @dataclass(frozen=True, kw_only=True)

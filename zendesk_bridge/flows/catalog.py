@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import json
 import types
 import typing
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -18,6 +19,21 @@ from zendesk_bridge.flows.model import Values
 
 Effect = Literal["read", "set", "create"]
 Function = Callable[..., Awaitable[BaseModel]]
+
+
+def as_text(value: object) -> str:
+    """A value as plain text: null is empty, true is `true`, a list is its items with commas, an object is JSON."""
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list | tuple | range):
+        return ", ".join(as_text(item) for item in value)
+    if isinstance(value, dict):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return str(value)
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ def retry(connection: sqlite3.Connection, run_id: str, key: str | None) -> Run:
 
 
 def _still_going(run: Run) -> ConnectorError:
-    if (run.waiting_for or "").startswith("signal:decision:"):
+    if run.decision:
         hint = "`runs retry RUN --send` if it was not sent, `--skip` to go on without it."
         return ConnectorError("running", "The run waits for your decision", hint=hint)
     return ConnectorError("running", f"The run is {run.status}", hint="Cancel it first, or wait.")

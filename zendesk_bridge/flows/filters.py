@@ -17,6 +17,7 @@ from liquid.exceptions import FilterError, LiquidError
 from liquid.filter import with_context
 from liquid.undefined import is_undefined
 
+from zendesk_bridge.flows.catalog import as_text as as_text  # filters and their users know it from here
 from zendesk_bridge.flows.model import parse_time
 
 #: The longest text a template reads or a filter makes, and the longest list a filter takes.
@@ -43,21 +44,6 @@ class LimitReached(LiquidError):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, token=None)
-
-
-def as_text(value: object) -> str:
-    """A value as plain text: null is empty, true is `true`, a list is its items with commas, an object is JSON."""
-    if isinstance(value, str):
-        return value
-    if value is None or is_undefined(value):
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, list | tuple):
-        return ", ".join(as_text(item) for item in value)
-    if isinstance(value, dict):
-        return json.dumps(value, ensure_ascii=False, default=str)
-    return str(value)
 
 
 def bounded(name: str, function: Filter) -> Filter:

@@ -18,6 +18,10 @@ KEY = r"^[a-z][a-z0-9_-]{0,62}$"
 STEP_KEY = r"^[a-z][a-z0-9_]{0,62}$"
 
 
+#: How the signals begin by which people decide what nobody can tell.
+DECISION = "decision:"
+
+
 def utc_now() -> dt.datetime:
     """The time now, aware, in UTC."""
     return dt.datetime.now(dt.UTC)
@@ -268,6 +272,12 @@ class Run:
     retries: int = 0
     error: dict[str, str] | None = None
     note: str | None = None
+
+    @property
+    def decision(self) -> str | None:
+        """The signal by which a person decides, where the run waits for that."""
+        name = (self.waiting_for or "").removeprefix("signal:")
+        return name if name.startswith(DECISION) else None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,7 +25,7 @@ from zendesk_bridge.flows.errors import (
 )
 from zendesk_bridge.flows.interpreter import EMPTY, CompiledStep
 from zendesk_bridge.flows.journal import Journal
-from zendesk_bridge.flows.model import Run, StepRun, StepStatus, utc_now
+from zendesk_bridge.flows.model import DECISION, Run, StepRun, StepStatus, utc_now
 
 #: What a step may leave in the journal, in bytes of JSON.
 OUTPUT_LIMIT = 1024 * 1024
@@ -359,7 +359,7 @@ def _is_stored(future: asyncio.Future[None]) -> bool:
 
 def _decision_name(step: StepRun) -> str:
     assert step.begun_at is not None
-    return f"decision:{step.seq}:{step.begun_at.timestamp():.6f}"
+    return f"{DECISION}{step.seq}:{step.begun_at.timestamp():.6f}"
 
 
 def _in_doubt(step: StepRun, problem: ConnectorError) -> dict[str, str]:

@@ -183,11 +183,10 @@ class Runner:
             ConnectorError: `not_in_doubt`.
         """
         run = await self._journal.read(lambda connection: changes.existing(connection, run_id))
-        name = (run.waiting_for or "").removeprefix("signal:")
-        if not name.startswith("decision:"):
+        if run.decision is None:
             hint = "`runs retry RUN` alone does a failed run again."
             raise ConnectorError("not_in_doubt", "The run does not wait for a decision", hint=hint)
-        await self.signal(run_id, name, {"send": send})
+        await self.signal(run_id, run.decision, {"send": send})
         return run
 
     async def cancel(self, run_id: str) -> Run:
@@ -217,7 +216,6 @@ class Runner:
             NotFound: there is no such run or step.
             ConnectorError: `running`: the run has not ended.
         """
-
         run = await self._journal.write(lambda connection: changes.retry(connection, run_id, key))
         if run_id in self._active:
             self._again.add(run_id)  # it is just leaving
@@ -328,7 +326,7 @@ class Runner:
         self._journal.write(lambda connection: store.update_run(connection, row))
         try:
             flow = await self._flow(run)
-            if loaded.event.source != "test":
+            if not loaded.steps and loaded.event.source != "test":
                 flow.wants(loaded.event.data)  # raises where its conditions cannot be tried
             run.note = await interpret(flow, loaded.event.data, port)
             port.finish()
@@ -367,12 +365,10 @@ class Runner:
             now = utc_now()
             try:
                 due, wake = await self._journal.read(partial(_sleepers, now=now))
-            except StorageError as problem:
-                log.warning("sleeping runs cannot be read: %s", problem.message)
-                due, wake = [], now + dt.timedelta(seconds=STORAGE_PAUSE)
-            except Exception:
+            except Exception as problem:
                 # Whatever it is, the others must be woken.
-                log.exception("waking sleeping runs met a defect of this software")
+                defect = None if isinstance(problem, StorageError) else problem
+                log.warning("sleeping runs cannot be read: %s", problem, exc_info=defect)
                 due, wake = [], now + dt.timedelta(seconds=STORAGE_PAUSE)
             for run_id in due:
                 self._enqueue(run_id, None)
