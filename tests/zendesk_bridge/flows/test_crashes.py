@@ -9,33 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sample_flows import FLOW, MAKE
 
 from zendesk_bridge.flows import runner as runner_module
 from zendesk_bridge.flows import store
 from zendesk_bridge.flows.errors import (
-    Credentials,
-    NeedsInvite,
     StorageError,
 )
 from zendesk_bridge.flows.port import Timing
-
-READ = {"key": "a", "action": "far.look"}
-MAKE = {"key": "message", "action": "far.make"}
-FLOW = (
-    {"key": "one", "action": "far.look"},
-    {"key": "first", "action": "far.make", "inputs": {"what": "first {{ one.value }}"}},
-    {"key": "two", "action": "far.look"},
-    {"key": "second", "action": "far.make", "inputs": {"what": "second {{ two.value }}"}},
-    {"key": "sign", "action": "far.mark"},
-)
-UNINVITED = NeedsInvite("not_in_channel", "The app is not in C1", channel="C1")
-REVOKED = Credentials("token_revoked", "The token was revoked", service="far", hint="Connect again.")
-
-
-async def settled(engine: Any, run: str) -> None:
-    """Until the run is a row alone."""
-    await engine.see(lambda: run not in engine.runner._known)
-
 
 # Accepting
 

@@ -8,13 +8,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from real_connectors import CONNECTORS
 from ruamel.yaml import YAML
 
 import zendesk_bridge
-from bolt_app import actions as slack_actions
-from zendesk_bridge import actions as zendesk_actions
-from zendesk_bridge import triggers
-from zendesk_bridge.flows.catalog import Catalog, Connector, Identity
+from zendesk_bridge.flows.catalog import Catalog
 from zendesk_bridge.flows.document import FILE_LIMIT
 from zendesk_bridge.flows.files import PROBLEMS_LIMIT, read_file, read_flow
 from zendesk_bridge.flows.model import Flow, Problem
@@ -23,24 +21,7 @@ FILE = Path(zendesk_bridge.__file__).parent / "recipes" / "notify-assigned-agent
 RECIPE = FILE.read_text(encoding="utf-8")
 
 
-async def nobody() -> Identity:
-    """Who the connector is."""
-    raise NotImplementedError
-
-
-CATALOG = Catalog(
-    [
-        Connector(
-            service="zendesk",
-            title="Zendesk",
-            client=None,
-            identify=nobody,
-            actions=zendesk_actions.ACTIONS,
-            triggers=triggers.triggers(),
-        ),
-        Connector(service="slack", title="Slack", client=None, identify=nobody, actions=slack_actions.ACTIONS),
-    ]
-)
+CATALOG = Catalog(CONNECTORS)
 
 
 def problems(text: str) -> list[Problem]:

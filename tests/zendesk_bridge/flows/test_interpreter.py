@@ -12,14 +12,12 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel
+from real_connectors import CONNECTORS, nobody
 from ruamel.yaml import YAML
 
 import zendesk_bridge
-from bolt_app import actions as slack_actions
 from bolt_app.text import SlackMarkup
-from zendesk_bridge import actions as zendesk_actions
-from zendesk_bridge import triggers
-from zendesk_bridge.flows.catalog import Catalog, Connector, Identity, action
+from zendesk_bridge.flows.catalog import Catalog, Connector, action
 from zendesk_bridge.flows.errors import ConnectorError, FlowError, Permanent
 from zendesk_bridge.flows.interpreter import CompiledFlow, CompiledStep, compile_flow, interpret
 from zendesk_bridge.flows.model import Flow
@@ -44,22 +42,9 @@ async def count_things(
     raise NotImplementedError
 
 
-async def nobody() -> Identity:
-    """Who the connector is."""
-    raise NotImplementedError
-
-
 CATALOG = Catalog(
     [
-        Connector(
-            service="zendesk",
-            title="Zendesk",
-            client=None,
-            identify=nobody,
-            actions=zendesk_actions.ACTIONS,
-            triggers=triggers.triggers(),
-        ),
-        Connector(service="slack", title="Slack", client=None, identify=nobody, actions=slack_actions.ACTIONS),
+        *CONNECTORS,
         Connector(service="desk", title="Desk", client=None, identify=nobody, actions=(count_things,)),
     ]
 )

@@ -4,41 +4,17 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from template_tries import attempted, shown, typed
 
 from bolt_app.text import SlackMarkup, escape
 from zendesk_bridge.flows import model
-from zendesk_bridge.flows.errors import FlowError
 from zendesk_bridge.flows.filters import FILTERS, as_text, takes
 from zendesk_bridge.flows.template import Template, TemplateProblem, UnknownFilter
-
-
-def shown(source: str, **values: Any) -> str:
-    """What a reader of a message sees."""
-    return Template(source).text(values, as_text)
-
-
-def attempted(source: str, insert: Callable[[object], str] = as_text, **values: Any) -> str:
-    """The text, or the code of the problem that people would see; anything else is a defect."""
-    try:
-        template = Template(source)
-        assert all(0 <= reference.at < len(source) for reference in template.references())
-        return template.text(values, insert)
-    except TemplateProblem as problem:
-        return problem.code if 0 <= problem.at <= len(source) and len(problem.message) < 200 else "<misplaced>"
-    except FlowError as problem:
-        return problem.code if problem.code in ("template_failed", "template_limit") else f"<{problem.code}>"
-
-
-def typed(source: str, **values: Any) -> object:
-    """What an input that is no text gets."""
-    return Template(source).value(values)
-
 
 # ---- values and their types
 

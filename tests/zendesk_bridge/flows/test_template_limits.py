@@ -3,39 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from template_tries import attempted, shown, typed
 
 from zendesk_bridge.flows.errors import FlowError
 from zendesk_bridge.flows.filters import FILTERS, LIST_LIMIT, TEXT_LIMIT, as_text
-from zendesk_bridge.flows.template import TAGS, Template, TemplateProblem
+from zendesk_bridge.flows.template import TAGS, Template
 
 #: Generous for a slow machine; without the limits these templates take minutes.
 SOON = 4.0
-
-
-def shown(source: str, **values: Any) -> str:
-    """What a reader of a message sees."""
-    return Template(source).text(values, as_text)
-
-
-def attempted(source: str, insert: Callable[[object], str] = as_text, **values: Any) -> str:
-    """The text, or the code of the problem that people would see; anything else is a defect."""
-    try:
-        template = Template(source)
-        assert all(0 <= reference.at < len(source) for reference in template.references())
-        return template.text(values, insert)
-    except TemplateProblem as problem:
-        return problem.code if 0 <= problem.at <= len(source) and len(problem.message) < 200 else "<misplaced>"
-    except FlowError as problem:
-        return problem.code if problem.code in ("template_failed", "template_limit") else f"<{problem.code}>"
-
-
-def typed(source: str, **values: Any) -> object:
-    """What an input that is no text gets."""
-    return Template(source).value(values)
 
 
 @pytest.fixture
