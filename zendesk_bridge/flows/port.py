@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from zendesk_bridge.flows import store
 from zendesk_bridge.flows.catalog import Action, Catalog, Function, Once
+from zendesk_bridge.flows.context import working_on
 from zendesk_bridge.flows.errors import (
     ConnectorError,
     Credentials,
@@ -108,6 +109,7 @@ class RunPort:
             self._steps.append(step)
         self._position += 1
         self._current = step
+        working_on.set(replace(working_on.get(), step=key))
         return step.started_at
 
     def recorded(self, key: str) -> Mapping[str, Any] | None:

@@ -14,6 +14,7 @@ from functools import partial
 
 from zendesk_bridge.flows import changes, store
 from zendesk_bridge.flows.catalog import Catalog
+from zendesk_bridge.flows.context import Context, working_on
 from zendesk_bridge.flows.errors import ConnectorError, Credentials, NotFound, StorageError
 from zendesk_bridge.flows.interpreter import CompiledFlow, compile_flow, interpret
 from zendesk_bridge.flows.journal import Journal
@@ -289,6 +290,8 @@ class Runner:
                 loaded = await self._journal.read(lambda connection: _load(connection, run_id))
             if loaded is None or loaded.run.status.ended or run_id in self._cancelled:
                 return None
+            resumed = loaded.run.status is RunStatus.WAITING
+            working_on.set(Context(event=loaded.run.event_id, run=run_id, resumed=resumed))
             if self._is_stale(loaded):
                 # Nothing was done yet but reading: the ticket may have another assignee by now.
                 loaded.steps = []

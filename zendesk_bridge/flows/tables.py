@@ -140,6 +140,19 @@ def migrations() -> Migrations:
         )
         database.table("remembered").create({"kind": str, "key": str, "value": str, "at": str}, pk=("kind", "key"))
 
+    @changes()
+    def m002_cursors_turns_and_notices(database: Database) -> None:
+        # How far the poller has read.
+        database.table("cursors").create({"name": str, "value": str, "at": str}, pk="name")
+        # What runs of a flow are done one at a time for, where the flow says so.
+        database.table("runs").add_column("turn", str)
+        database.execute(
+            "create index runs_by_turn on runs(flow, turn, number)"
+            " where turn is not null and status in ('queued', 'running', 'waiting')"
+        )
+        # When somebody was told that the connection is broken; null while it works.
+        database.table("connections").add_column("told_at", str)
+
     return changes
 
 

@@ -156,7 +156,7 @@ def test_a_file_of_an_older_version_is_brought_up_to_date_by_the_holder_only(
         changes = migrations()
 
         @changes()
-        def m002_later(database: Any) -> None:
+        def m999_later(database: Any) -> None:
             database.execute("alter table runs add column shade text")
 
         return changes
