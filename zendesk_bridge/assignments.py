@@ -21,30 +21,31 @@ def sighted(
     at: dt.datetime,
     source: Literal["webhook", "poll"],
     service_id: str,
-) -> tuple[str, str]:
+) -> tuple[str, str, bool]:
     """Finds or makes the row of an assignment.
 
     Args:
         service_id: the webhook's event id, or the id of the audit event that the poller read.
 
     Returns:
-        Our id of the event, which never changes, and the id that people are shown: the webhook's, where there is one.
+        Our id of the event, which never changes; the id that people are shown: the webhook's, where there is one; and
+        whether nobody has reported the assignment before.
     """
     column, other = ("webhook_id", "audit_id") if source == "webhook" else ("audit_id", "webhook_id")
     known = connection.execute(f"select * from assignments where {column} = ?", (service_id,)).fetchone()  # noqa: S608
     if known is not None:
-        return known["event_id"], known["webhook_id"] or known["audit_id"]
+        return known["event_id"], known["webhook_id"] or known["audit_id"], False
     nearest = _nearest(connection, column, other, ticket_id, previous, current, at)
     if nearest is not None:
         connection.execute(f"update assignments set {column} = ? where id = ?", (service_id, nearest["id"]))  # noqa: S608
         shown = service_id if source == "webhook" else nearest["webhook_id"]
         connection.execute("update events set service_id = ? where id = ?", (shown, nearest["event_id"]))
-        return nearest["event_id"], shown
+        return nearest["event_id"], shown, False
     connection.execute(
         f"insert into assignments(ticket_id, previous, current, at, {column}, event_id) values (?, ?, ?, ?, ?, ?)",  # noqa: S608
         (ticket_id, previous, current, rfc3339(at), service_id, service_id),
     )
-    return service_id, service_id
+    return service_id, service_id, True
 
 
 def _nearest(

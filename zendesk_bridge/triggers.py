@@ -192,8 +192,8 @@ def _brief(problem: Exception) -> str:
     return ", ".join(".".join(str(part) for part in error["loc"]) for error in problem.errors())
 
 
-def identify(event: Event) -> Callable[[sqlite3.Connection], tuple[str, str]] | None:
-    """How to find an event's own id where two sources may report it; None where its id is enough."""
+def identify(event: Event) -> Callable[[sqlite3.Connection], tuple[str, str, bool]] | None:
+    """How to find the id of an event that two sources may report, and whether it is new; None where its id is enough."""
     if event.type != ASSIGNMENT or event.source not in ("webhook", "poll"):
         return None
     return lambda connection: assignments.sighted(

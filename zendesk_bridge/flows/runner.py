@@ -37,7 +37,8 @@ LONGEST_SLEEP = 30.0
 #: How long to leave a database alone that did not take a write, in seconds.
 STORAGE_PAUSE = 5.0
 
-Identify = Callable[[sqlite3.Connection], tuple[str, str]]
+#: Finds an event's own id and the service's id, and whether the event is new.
+Identify = Callable[[sqlite3.Connection], tuple[str, str, bool]]
 
 
 @dataclass(kw_only=True)
@@ -122,8 +123,8 @@ class Runner:
         """Stores an event and its runs in one commit, then starts them.
 
         Args:
-            identify: finds the event's own id and the service's id inside the same transaction; an event that
-                two sources report is one event.
+            identify: finds the event's own id inside the same transaction; an event that two sources report is
+                one event, and starts flows the first time only.
 
         Returns:
             The runs that are new; none where the event was seen before.
@@ -136,7 +137,9 @@ class Runner:
             self._compiled[flow.flow.key, flow.version] = flow
 
         def work(connection: sqlite3.Connection) -> list[_Loaded]:
-            event_id, service_id = identify(connection) if identify else (event.id, event.id)
+            event_id, service_id, is_new = identify(connection) if identify else (event.id, event.id, True)
+            if not is_new:
+                return []
             own = replace(event, id=event_id)
             store.insert_event(connection, own, service_id)
             new = []
