@@ -193,7 +193,7 @@ def _brief(problem: Exception) -> str:
 
 
 def identify(event: Event) -> Callable[[sqlite3.Connection], tuple[str, str, bool]] | None:
-    """How to find the id of an event that two sources may report, and whether it is new; None where its id is enough."""
+    """How to find the id of an event that two sources may report, and if it is new; None where its id is enough."""
     if event.type != ASSIGNMENT or event.source not in ("webhook", "poll"):
         return None
     return lambda connection: assignments.sighted(
