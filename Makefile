@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install sandbox test check format reference clean
+.PHONY: install sandbox test chaos check format reference clean
 
 install: $(STAMP)
 
@@ -20,6 +20,10 @@ sandbox: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -q $(ARGS)
+
+# About 20 minutes of kills and faults; ARGS="--kills 20 --events 200 --seed 2" makes it shorter.
+chaos: $(STAMP)
+	$(BIN)/python tests/chaos/run.py $(ARGS)
 
 check: $(STAMP)
 	$(BIN)/ruff check .

@@ -7,6 +7,7 @@ from typing import Annotated, Any, cast
 from pydantic import AfterValidator, BaseModel, Field
 
 from bolt_app.client import SlackClient
+from bolt_app.directory import check_channel
 from bolt_app.records import Message, Posted
 from bolt_app.text import (
     Markup,
@@ -14,7 +15,6 @@ from bolt_app.text import (
     SlackMarkup,
     SlackText,
     SlackTs,
-    is_channel_id,
     is_person_id,
     permalink,
     plain,
@@ -23,15 +23,8 @@ from zendesk_bridge.flows.catalog import Function, Once, action
 from zendesk_bridge.flows.errors import Permanent
 
 
-def _channel(value: str) -> str:
-    channel = value.strip()
-    if not channel.removeprefix("#"):
-        raise ValueError("a channel's id such as C024BE91L is needed")
-    return channel
-
-
 def _optional_channel(value: str | None) -> str | None:
-    return None if value is None else _channel(value)
+    return None if value is None else check_channel(value)
 
 
 def _email(value: str) -> str:
@@ -52,16 +45,25 @@ def _optional_person(value: str | None) -> str | None:
     return value and value.strip()
 
 
+class _Resolved:
+    """Marks an input that names a channel."""
+
+    async def look_up(self, client: SlackClient, value: str) -> str:
+        """The channel's id."""
+        return await client.channel_id(value)
+
+
 Channel = Annotated[
     str,
-    AfterValidator(_channel),
-    Field(description="The channel's id (C…), best; for posting, its name works too if it is public."),
+    AfterValidator(check_channel),
+    _Resolved(),
+    Field(description="The channel's name (#support) or id (C…, G… or D…). The app must be in it."),
 ]
-ChannelId = Annotated[str, AfterValidator(_channel), Field(description="The channel's id (C…, G… or D…).")]
 OptionalChannel = Annotated[
     str | None,
     AfterValidator(_optional_channel),
-    Field(description="The channel's id (C…, G… or D…). Either this or `email`."),
+    _Resolved(),
+    Field(description="The channel's name (#support) or id (C…, G… or D…). Either this or `email`."),
 ]
 Email = Annotated[str, AfterValidator(_email), Field(description="The e-mail address of the person's Slack account.")]
 OptionalEmail = Annotated[
@@ -151,7 +153,7 @@ def _looks_up(find: object) -> Function:
 
 
 async def _find_in_channel(slack: SlackClient, *, channel: str, message: str, once: Once) -> PostedMessage | None:
-    found = await slack.find_posted(_by_id(channel), once)
+    found = await slack.find_posted(await slack.channel_id(channel), once)
     return _posted_message(found) if found else None
 
 
@@ -162,10 +164,11 @@ async def post_message_to_channel(
     """Posts a message in a public or private channel.
 
     The app must be in the channel: until somebody types `/invite @Zendesk Connector` there, the run waits and then
-    goes on by itself. Links are not unfolded. Text beyond 40,000 characters is cut, visibly.
+    goes on by itself. A channel that is renamed may be found by its old name for up to a day; its id never changes.
+    Links are not unfolded. Text beyond 40,000 characters is cut, visibly.
     https://docs.slack.dev/reference/methods/chat.postMessage
     """
-    return _posted_message(await slack.post(channel, message, once=once))
+    return _posted_message(await slack.in_channel(channel, lambda id: slack.post(id, message, once=once)))
 
 
 async def _find_direct(slack: SlackClient, *, email: str, message: str, once: Once) -> DirectMessage | None:
@@ -198,7 +201,7 @@ async def _find_reply(
     if email is not None:
         found = await slack.find_posted_to_person(email, once, thread_ts=thread_ts)
     else:
-        found = await slack.find_posted(_by_id(channel or ""), once, thread_ts=thread_ts)
+        found = await slack.find_posted(await slack.channel_id(channel or ""), once, thread_ts=thread_ts)
     return _reply(found) if found else None
 
 
@@ -224,15 +227,16 @@ async def reply_in_thread(
     _one_of(channel=channel, email=email)
     if email is not None:
         return _reply(await slack.post_to_person(email, message, thread_ts=thread_ts, once=once))
-    where = _by_id(channel or "") if thread_ts else channel or ""
-    return _reply(await slack.post(where, message, thread_ts=thread_ts, once=once))
+    return _reply(
+        await slack.in_channel(channel or "", lambda id: slack.post(id, message, thread_ts=thread_ts, once=once))
+    )
 
 
 @action("read")
 async def fetch_thread_messages(
     slack: SlackClient,
     *,
-    channel: ChannelId,
+    channel: Channel,
     thread_ts: Annotated[SlackTs, Field(description="The ts of the thread's first message, or of any other in it.")],
     reply_ts: Annotated[OptionalSlackTs, Field(description="The ts of one reply: only that one is fetched.")] = None,
 ) -> ThreadMessages:
@@ -241,28 +245,31 @@ async def fetch_thread_messages(
     `text` is plain, so that it can be inserted into another message as it was typed. The app must be in the channel.
     https://docs.slack.dev/reference/methods/conversations.replies
     """
-    where = _by_id(channel)
-    messages = await slack.thread(where, thread_ts, only=reply_ts)
-    workspace = (await slack.identity()).url
-    return ThreadMessages(
-        messages=[
-            ThreadMessage(
-                ts=message["ts"],
-                user=message.get("user"),
-                text=plain(_text(message)),
-                markup=_text(message),
-                permalink=permalink(workspace, where, message["ts"], message.get("thread_ts")),
-            )
-            for message in messages
-        ]
-    )
+
+    async def fetch(where: str) -> ThreadMessages:
+        messages = await slack.thread(where, thread_ts, only=reply_ts)
+        workspace = (await slack.identity()).url
+        return ThreadMessages(
+            messages=[
+                ThreadMessage(
+                    ts=message["ts"],
+                    user=message.get("user"),
+                    text=plain(_text(message)),
+                    markup=_text(message),
+                    permalink=permalink(workspace, where, message["ts"], message.get("thread_ts")),
+                )
+                for message in messages
+            ]
+        )
+
+    return await slack.in_channel(channel, fetch)
 
 
 @action("set")
 async def add_reaction(
     slack: SlackClient,
     *,
-    channel: ChannelId,
+    channel: Channel,
     name: Annotated[str, Field(description="The emoji's name, with or without colons: eyes, :white_check_mark:.")],
     timestamp: Annotated[SlackTs, Field(description="The message's ts.")],
 ) -> Reaction:
@@ -271,7 +278,7 @@ async def add_reaction(
     A reaction that the app has added already counts as success. The app must be in the channel.
     https://docs.slack.dev/reference/methods/reactions.add
     """
-    await slack.reaction(_by_id(channel), name, timestamp)
+    await slack.in_channel(channel, lambda id: slack.reaction(id, name, timestamp))
     return Reaction(success=True)
 
 
@@ -279,7 +286,7 @@ async def add_reaction(
 async def fetch_message(
     slack: SlackClient,
     *,
-    channel: ChannelId,
+    channel: Channel,
     timestamp: Annotated[SlackTs, Field(description="The message's ts.")],
 ) -> FetchedMessage:
     """Fetches a message with its details, also one in a thread.
@@ -288,20 +295,23 @@ async def fetch_message(
     it can be inserted into another message as it was typed. The app must be in the channel.
     https://docs.slack.dev/reference/methods/conversations.history
     """
-    where = _by_id(channel)
-    message = await slack.message(where, timestamp)
-    workspace = (await slack.identity()).url
-    return FetchedMessage(
-        text=plain(_text(message)),
-        user=message.get("user"),
-        markup=_text(message),
-        ts=message["ts"],
-        thread_ts=message.get("thread_ts"),
-        reactions=message.get("reactions") or [],
-        files=message.get("files") or [],
-        edited=bool(message.get("edited")),
-        permalink=permalink(workspace, where, message["ts"], message.get("thread_ts")),
-    )
+
+    async def fetch(where: str) -> FetchedMessage:
+        message = await slack.message(where, timestamp)
+        workspace = (await slack.identity()).url
+        return FetchedMessage(
+            text=plain(_text(message)),
+            user=message.get("user"),
+            markup=_text(message),
+            ts=message["ts"],
+            thread_ts=message.get("thread_ts"),
+            reactions=message.get("reactions") or [],
+            files=message.get("files") or [],
+            edited=bool(message.get("edited")),
+            permalink=permalink(workspace, where, message["ts"], message.get("thread_ts")),
+        )
+
+    return await slack.in_channel(channel, fetch)
 
 
 @action("read")
@@ -348,17 +358,6 @@ def _one_of(**inputs: str | None) -> None:
         names = " and ".join(inputs)
         what = f"both {names} are given" if given else f"{names} are both empty"
         raise Permanent("invalid_input", f"Of the inputs, {what}", hint=f"Give exactly one of {names}.")
-
-
-def _by_id(channel: str) -> str:
-    if is_channel_id(channel):
-        return channel
-    raise Permanent(
-        "channel_id_needed",
-        f"{channel!r} is a channel's name; Slack wants its id here",
-        hint="Use the id that begins with C: the step that posted has it as `channel`, and Slack shows it "
-        "at the end of the channel's details.",
-    )
 
 
 def _text(message: Message) -> str:

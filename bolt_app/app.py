@@ -91,7 +91,7 @@ def web_application(bridge: Bridge, slack: AsyncApp | None, *, health: bool) -> 
         status = await bridge.receive_webhook(request.headers, await _body(request))
         return web.Response(status=status, headers={"Retry-After": "30"} if status == 503 else None)
 
-    application.router.add_post("/zendesk/events", zendesk_events)
+    application.router.add_post("/zendesk/events", zendesk_events, expect_handler=_expectation)
     if slack is not None:
 
         async def slack_events(request: web.Request) -> web.Response:
@@ -106,10 +106,19 @@ def web_application(bridge: Bridge, slack: AsyncApp | None, *, health: bool) -> 
                 raise web.HTTPBadRequest(text="This is no request of Slack's.") from problem
             return await to_aiohttp_response(await slack.async_dispatch(given))
 
-        application.router.add_post("/slack/events", slack_events)
+        application.router.add_post("/slack/events", slack_events, expect_handler=_expectation)
     if health:
         add_health(application, bridge)
     return application
+
+
+async def _expectation(request: web.Request) -> None:
+    """Asks for the body of a client that waits to be asked. aiohttp's own breaks on a header that is no text."""
+    if request.headers.get("Expect", "").lower() != "100-continue":
+        raise web.HTTPBadRequest
+    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    # What is counted is the answer.
+    request.writer.output_size = 0
 
 
 async def _body(request: web.Request) -> bytes:
@@ -159,7 +168,7 @@ def add_health(application: web.Application, bridge: Bridge) -> None:
 
     async def metrics(request: web.Request) -> web.Response:
         return web.Response(
-            body=bridge.metrics.render(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
+            body=await bridge.metrics.render(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
         )
 
     application.router.add_get("/healthz", healthz)

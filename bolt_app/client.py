@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, TypeVar
 
 import aiohttp
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
+from bolt_app.directory import Directory, Memory
+from bolt_app.pacing import SlackPacing
+from bolt_app.paging import pages
 from bolt_app.records import (
     EVENT_TYPE,
     Message,
@@ -32,31 +35,18 @@ from bolt_app.single_flight import SingleFlight
 from bolt_app.slack_errors import ADDRESS_HINT, translate, translate_answer
 from bolt_app.text import fit
 from zendesk_bridge.flows.catalog import Once
-from zendesk_bridge.flows.errors import ConnectorError, Credentials, Permanent, Transient, Uncertain
+from zendesk_bridge.flows.errors import ConnectorError, Credentials, NeedsInvite, Permanent, Transient, Uncertain
 
 log = logging.getLogger(__name__)
 
-#: How long an e-mail address is taken to belong to the same person, in seconds.
-PERSON_AGE = 86_400.0
+T = TypeVar("T")
+
 #: How far before its beginning a post is looked for: clocks differ. In seconds.
 CLOCK_SKEW = 120.0
 #: How many threads the client remembers the parents of.
 PARENTS = 10_000
 #: What a direct message to somebody is refused with whose id or channel is not (any more) what was remembered.
 OUTDATED = ("channel_not_found", "user_not_found", "user_disabled")
-
-
-class Memory(Protocol):
-    """Remembers what was learned of people, across restarts."""
-
-    async def recall(self, kind: str, key: str, max_age: float | None = None) -> str | None:
-        """What was remembered, unless it is older than `max_age` seconds."""
-
-    async def remember(self, kind: str, key: str, value: str) -> None:
-        """Keeps a value."""
-
-    async def forget(self, kind: str, key: str) -> None:
-        """Drops a value."""
 
 
 class SlackClient:
@@ -86,13 +76,14 @@ class SlackClient:
         # Retries are the engine's: the SDK's own would post twice.
         self.web = AsyncWebClient(token=token, base_url=base_url, retry_handlers=[], logger=quiet)
         self.web.proxy = proxy_for(base_url)
-        self._memory = memory
+        self._directory = Directory(self._call, memory)
         self._observe = observe
         self._total_seconds = total_seconds
         self._connect_seconds = connect_seconds
         self._page_size = page_size
         self._identity: SlackIdentity | None = None
         self._flights = SingleFlight()
+        self.pacing = SlackPacing()
         self._parents: dict[tuple[str, str], str] = {}
         self._sent = Sent()
 
@@ -105,6 +96,8 @@ class SlackClient:
     async def close(self) -> None:
         """Closes the session."""
         self._flights.cancel()
+        self._directory.close()
+        self.pacing.scheduler.close()
         if self.web.session is not None:
             await self.web.session.close()
 
@@ -123,16 +116,51 @@ class SlackClient:
                 self._identity = known
         return known
 
+    # Channels
+
+    async def channel_id(self, channel: str) -> str:
+        """The id of a channel that is given by its id or as `#name`. NeedsInvite where the app is in none of it."""
+        with _nothing_posted_yet():
+            return await self._directory.channel_id(channel)
+
+    async def in_channel(self, channel: str, work: Callable[[str], Awaitable[T]]) -> T:
+        """Does something in a channel that is given by its id or as `#name`.
+
+        The name may belong to another channel than is remembered: where Slack does not let the app into that one, it
+        is looked up anew.
+
+        Args:
+            work: takes the channel's id; what raises NeedsInvite has changed nothing.
+        """
+        id = await self.channel_id(channel)
+        try:
+            return await work(id)
+        except NeedsInvite:
+            await self._directory.forget_channel(channel, id)
+            anew = await self.channel_id(channel)
+            if anew == id:
+                raise
+        return await work(anew)
+
     # Messages
 
-    async def post(self, channel: str, text: str, *, thread_ts: str | None = None, once: Once | None = None) -> Posted:
+    async def post(
+        self,
+        channel: str,
+        text: str,
+        *,
+        thread_ts: str | None = None,
+        once: Once | None = None,
+        person: str | None = None,
+    ) -> Posted:
         """Posts a message. Links in it are not unfolded: ticket text must not fetch things into a channel.
 
         Args:
-            channel: a channel's id or name, or a person's id.
+            channel: a channel's id, or a person's.
             text: Slack text, values in it escaped already.
-            thread_ts: the ts of any message of the thread; `channel` is then an id.
+            thread_ts: the ts of any message of the thread.
             once: marks the message, so that `find_posted` finds it.
+            person: whose direct messages the channel is, if it is known: their posts are paced together.
         """
         with _nothing_posted_yet():
             identity = await self.identity()
@@ -141,6 +169,7 @@ class SlackClient:
         answer = await self._call(
             "chat.postMessage",
             "POST",
+            lane=person or channel,
             channel=channel,
             text=fit(text),
             thread_ts=parent,
@@ -166,10 +195,11 @@ class SlackClient:
         parent = await self.thread_parent(channel, thread_ts) if thread_ts else None
         method = "conversations.history" if parent is None else "conversations.replies"
         since = f"{max(once.begun_at - CLOCK_SKEW, 0):.6f}"
-        pages = self._pages(method, channel=channel, ts=parent, oldest=since, include_all_metadata=True)
-        async with contextlib.aclosing(pages):
-            async for page in pages:
-                for message in page:
+        window = {"oldest": since, "limit": self._page_size}
+        asked = pages(self._call, method, channel=channel, ts=parent, include_all_metadata=True, **window)
+        async with contextlib.aclosing(asked):
+            async for page in asked:
+                for message in messages_in(page):
                     if has_mark(message, once.key) and is_own(message, identity):
                         return posted_from(identity, channel, message)
         return None
@@ -192,10 +222,10 @@ class SlackClient:
         """
         found: dict[str, Message] = {}  # each page repeats the parent
         window = {"oldest": only, "latest": only, "inclusive": True} if only else {}
-        pages = self._pages("conversations.replies", channel=channel, ts=ts, **window)
-        async with contextlib.aclosing(pages):
-            async for page in pages:
-                found.update({str(message.get("ts")): message for message in page})
+        asked = pages(self._call, "conversations.replies", channel=channel, ts=ts, limit=self._page_size, **window)
+        async with contextlib.aclosing(asked):
+            async for page in asked:
+                found.update({str(message.get("ts")): message for message in messages_in(page)})
         parent = found.get(ts, {}).get("thread_ts") or ts
         if parent != ts:
             return await self.thread(channel, parent, only=only)
@@ -244,8 +274,7 @@ class SlackClient:
 
     async def user_by_email(self, email: str) -> SlackPerson:
         """Somebody by e-mail address. Slack finds active accounts only; the id is remembered for a day."""
-        key = email.strip().lower()
-        return await self._flights.do(("look up", key), lambda: self._look_up(key))
+        return await self._directory.person(email)
 
     async def open_dm(self, user_id: str) -> str:
         """The id of the app's direct messages with somebody; asking again changes nothing."""
@@ -253,7 +282,7 @@ class SlackClient:
         channel = str((answer.get("channel") or {}).get("id") or "")
         if not channel:
             raise Uncertain("broken_answer", "Slack's answer to conversations.open has no channel")
-        await self._teach("slack_dm", user_id, channel)
+        await self._directory.learn_direct_channel(user_id, channel)
         return channel
 
     async def post_to_person(
@@ -270,64 +299,35 @@ class SlackClient:
 
     async def find_posted_to_person(self, email: str, once: Once, *, thread_ts: str | None = None) -> Posted | None:
         """The direct message that was posted with this mark, or None."""
-        user_id = await self._person_id(email)
-        channel = await self._memory.recall("slack_dm", user_id) or await self.open_dm(user_id)
+        user_id = await self._directory.person_id(email)
+        channel = await self._directory.direct_channel(user_id) or await self.open_dm(user_id)
         found = await self.find_posted(channel, once, thread_ts=thread_ts)
         return found and replace(found, user_id=user_id)
 
     async def _post_to_known(self, email: str, text: str, thread_ts: str | None, once: Once | None) -> Posted:
         with _nothing_posted_yet():
-            user_id = await self._person_id(email)
+            user_id = await self._directory.person_id(email)
         try:
             with _nothing_posted_yet():
-                known = await self._memory.recall("slack_dm", user_id)
+                known = await self._directory.direct_channel(user_id)
                 if thread_ts and known is None:
                     known = await self.open_dm(user_id)
             # To a person's id Slack posts as well, and answers with the channel.
-            posted = await self.post(known or user_id, text, thread_ts=thread_ts, once=once)
+            posted = await self.post(known or user_id, text, thread_ts=thread_ts, once=once, person=user_id)
         except Permanent as problem:
             if problem.code in OUTDATED:
-                await self._memory.forget("slack_user", email.strip().lower())
-                await self._memory.forget("slack_dm", user_id)
+                await self._directory.forget_person(email, user_id)
             raise
         if posted.channel != known:
-            await self._teach("slack_dm", user_id, posted.channel)
+            await self._directory.learn_direct_channel(user_id, posted.channel)
         return replace(posted, user_id=user_id)
-
-    async def _person_id(self, email: str) -> str:
-        key = email.strip().lower()
-
-        async def recall_or_ask() -> str:
-            known = await self._memory.recall("slack_user", key, PERSON_AGE)
-            return known or (await self.user_by_email(key)).id
-
-        return await self._flights.do(("person", key), recall_or_ask)
-
-    async def _look_up(self, email: str) -> SlackPerson:
-        person = person_from(await self._call("users.lookupByEmail", email=email))
-        await self._teach("slack_user", email, person.id)
-        return person
-
-    async def _teach(self, kind: str, key: str, value: str) -> None:
-        """Remembers, if it can: after a post nothing may look as if the post had failed."""
-        try:
-            await self._memory.remember(kind, key, value)
-        except ConnectorError as problem:
-            log.warning("could not remember a %s: %s", kind, problem.message)
 
     # Calling
 
-    async def _pages(self, method: str, **arguments: Any) -> AsyncGenerator[list[Message], None]:
-        cursor = None
-        while True:
-            answer = await self._call(method, cursor=cursor, limit=self._page_size, **arguments)
-            yield messages_in(answer)
-            following = (answer.get("response_metadata") or {}).get("next_cursor")
-            if not following or following == cursor:
-                return
-            cursor = following
-
-    async def _call(self, method: str, verb: Literal["GET", "POST"] = "GET", **arguments: Any) -> AsyncSlackResponse:
+    async def _call(
+        self, method: str, verb: Literal["GET", "POST"] = "GET", *, lane: str = "", **arguments: Any
+    ) -> AsyncSlackResponse:
+        await self.pacing.admit(method, lane)
         outcome = "cancelled"
         try:
             answer = await self._send(
@@ -339,6 +339,8 @@ class SlackClient:
             outcome = problem.code
             if isinstance(problem, Credentials):
                 self._identity = None
+            if isinstance(problem, Transient) and problem.limit:
+                self.pacing.refused(method, lane, problem)
             raise
         finally:
             self._observe(method, outcome)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from bolt_app.actions import ACTIONS
 from bolt_app.client import SlackClient
 from bolt_app.settings import Settings
+from bolt_app.text import escape
 from zendesk_bridge.bridge import Bridge, BridgeSettings
 from zendesk_bridge.flows.catalog import Connector, Identity
 from zendesk_bridge.flows.errors import Credentials
@@ -45,5 +46,19 @@ def wire(settings: Settings, bridge_settings: BridgeSettings | None = None) -> S
         identity = await slack.identity(anew=True)
         return Identity(account=identity.team, connected_by=identity.user_id, scopes=list(identity.scopes))
 
-    bridge.add(Connector(service="slack", title="Slack", client=slack, identify=identify, actions=ACTIONS))
+    bridge.add(
+        Connector(
+            service="slack",
+            title="Slack",
+            client=slack,
+            identify=identify,
+            actions=ACTIONS,
+            scheduler=slack.pacing.scheduler,
+        )
+    )
+
+    async def tell(email: str, text: str) -> None:
+        await slack.post_to_person(email, escape(text))
+
+    bridge.notices.send = tell
     return Sides(bridge=bridge, slack=slack)

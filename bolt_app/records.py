@@ -1,4 +1,4 @@
-"""What Slack answers, as the rest of the connector sees it: who the app is, people, and messages that were posted."""
+"""What Slack answers, as the rest of the connector sees it: who the app is, people, channels, posted messages."""
 
 from __future__ import annotations
 
@@ -41,6 +41,15 @@ class SlackPerson:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SlackChannel:
+    """A public or private channel."""
+
+    id: str
+    name: str
+    is_archived: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class Posted:
     """A message that is in Slack."""
 
@@ -66,6 +75,15 @@ def identity_from(answer: AsyncSlackResponse) -> SlackIdentity:
         bot_id=answer.get("bot_id"),
         scopes=tuple(scope for scope in scopes.split(",") if scope),
     )
+
+
+def channels_in(answer: AsyncSlackResponse) -> list[SlackChannel]:
+    """The channels of an answer's page, those without a name left out."""
+    return [
+        SlackChannel(id=str(each["id"]), name=str(each["name"]), is_archived=bool(each.get("is_archived")))
+        for each in answer.get("channels") or []
+        if isinstance(each, dict) and each.get("id") and each.get("name")
+    ]
 
 
 def messages_in(answer: AsyncSlackResponse) -> list[Message]:

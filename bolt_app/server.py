@@ -11,12 +11,14 @@ import socket
 from contextlib import AsyncExitStack
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_sdk.errors import SlackApiError
 
 from bolt_app.app import bolt_app, health_application, web_application
 from bolt_app.composition import Sides, wire
 from bolt_app.settings import Settings
+from bolt_app.slack_errors import CODE
 from zendesk_bridge.bridge import BridgeSettings
 from zendesk_bridge.flows.errors import ConnectorError, SettingsError
 
@@ -73,7 +75,12 @@ class Connector:
     async def _listen(self, application: web.Application, setting: str, host: str, port: int) -> str:
         # Signatures are over the bytes as they came, so nothing is unpacked; neither service packs anything.
         runner = web.AppRunner(
-            application, access_log=None, shutdown_timeout=5.0, lingering_time=1.0, auto_decompress=False
+            application,
+            access_log=None,
+            logger=_http_log(),
+            shutdown_timeout=5.0,
+            lingering_time=1.0,
+            auto_decompress=False,
         )
         await runner.setup()
         self._exits.push_async_callback(runner.cleanup)
@@ -93,6 +100,17 @@ async def _connect(handler: AsyncSocketModeHandler) -> None:
     """Connects Socket Mode, however long Slack is not to be reached: the SDK tries again by itself."""
     await handler.connect_async()  # type: ignore[no-untyped-call]
     log.info("Socket Mode: connected")
+
+
+def _http_log() -> logging.Logger:
+    """Where aiohttp logs what is wrong with requests: but not of what is no HTTP: anybody can send that."""
+    http = log.getChild("http")
+    http.addFilter(_is_http)
+    return http
+
+
+def _is_http(record: logging.LogRecord) -> bool:
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
 
 
 def _brief_log() -> logging.Logger:
@@ -125,7 +143,8 @@ async def try_app_token(sides: Sides, token: str) -> str | None:
 def _code(problem: SlackApiError) -> str:
     # A body that is no JSON arrives as text.
     data = getattr(problem.response, "data", None)
-    return str(data.get("error")) if isinstance(data, dict) else "something that is not Slack's"
+    code = data.get("error") if isinstance(data, dict) else None
+    return code if isinstance(code, str) and CODE.fullmatch(code) else "something that is not Slack's"
 
 
 async def serve(settings: Settings) -> None:

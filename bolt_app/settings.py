@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, SettingsConfigDict
 
-from zendesk_bridge.bridge import BridgeSettings, ZendeskSettings
+from zendesk_bridge.bridge import BridgeSettings, Keep, Polling, ZendeskSettings
 from zendesk_bridge.flows.errors import SettingsError
 
 ENV_FILE = Path(".env")
@@ -130,6 +130,8 @@ class Settings(BaseSettings):
             webhook_secret=self.zendesk_webhook_secret,
             webhook_max_age=self.zendesk_webhook_max_age,
             default_owner=self.connector_admin_email,
+            polling=Polling(every=self.zendesk_poll_seconds, ai_agent_tickets=self.zendesk_ai_agent_tickets),
+            keep=Keep(days=self.connector_keep_days, failed_days=self.connector_keep_failed_days),
         )
 
     def problems(self) -> list[str]:
@@ -156,8 +158,11 @@ class Settings(BaseSettings):
                 "ZENDESK_CLIENT_ID",
                 "is not set, or ZENDESK_CLIENT_SECRET is not: Admin Center's OAuth client",
             )
-        if self.zendesk_webhook_secret is None:
-            yield "ZENDESK_WEBHOOK_SECRET", "is not set: the signing secret of the webhook made in Admin Center"
+        if self.zendesk_webhook_secret is None and not self.zendesk_poll_seconds:
+            yield (
+                "ZENDESK_WEBHOOK_SECRET",
+                "is not set, and ZENDESK_POLL_SECONDS is 0: set the webhook's signing secret, or poll, or both",
+            )
 
     def warnings(self) -> Iterator[tuple[str, str]]:
         """What works and should not stay so, or looks like a slip."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -40,16 +41,14 @@ class Known:
 ADDRESS_HINT = "Check SLACK_API_URL, and the proxy between this machine and Slack."
 
 # Without a word from Slack: nobody acts on a request and then answers one of these.
+#: What Slack's codes look like. Anything else may be anything, even what was sent.
+CODE = re.compile(r"[A-Za-z0-9_]{1,80}")
 _REFUSING_STATUSES = (404, 405, 410, 413, 414, 422)
 
 _OURS = "This is a defect of the connector; please report it with the run's id."
 _TEXT_ONLY = "The connector sends plain text and should never see this; please report it with the run's id."
 _REINSTALL = "Install the app again, set SLACK_BOT_TOKEN to its new token, and restart."
 _INVITE = "Invite the app in the channel with /invite @Zendesk Connector; the run then goes on by itself."
-_BY_ID = (
-    "There is no public channel of that name. A private channel must be given by its id: "
-    "cancel this run, and put the id into the flow's file."
-)
 _TS = "Use the ts that an earlier step or a message link gave, as text in quotes."
 _POLICY = "Ask a Slack administrator to allow the app to post there, or choose another channel."
 _CONNECT = "Ask a Slack administrator about the rules for shared channels, or leave that out of the message."
@@ -90,7 +89,7 @@ KNOWN_ERRORS: Mapping[str, Known] = MappingProxyType(
         "two_factor_setup_required": Known(Next.FAILS, "Whoever installed the app must set up two-factor sign-in."),
         "team_access_not_granted": Known(Next.FAILS, "Ask an organization administrator to add the app to the team."),
         "enterprise_is_restricted": Known(Next.FAILS, "Install the app in the workspace, not in the organization."),
-        "team_not_found": Known(Next.FAILS, "Use the channel's id instead of its name: the app serves several teams."),
+        "team_not_found": Known(Next.FAILS, "Install the app in the workspace, not in the organization."),
         # Channels
         "not_in_channel": Known(Next.INVITE, _INVITE),
         "channel_not_found": Known(
@@ -221,12 +220,22 @@ def translate_answer(method: str, about: str, *, status: int, retry_after: str |
         return translate("ratelimited", method, retry_after=_seconds(retry_after))
     if status >= 500:
         return Uncertain(f"http_{status}", f"Slack failed with HTTP {status} at {method}", hint=_LOOKED)
-    if isinstance(code, str) and code:
+    if isinstance(code, str) and CODE.fullmatch(code):
         needed = str(answer.get("needed") or "")
         return translate(code, method, channel=about, needed=needed, retry_after=_seconds(retry_after))
     if status in _REFUSING_STATUSES:
         return Permanent(f"http_{status}", f"{method} was answered with HTTP {status}", hint=ADDRESS_HINT)
     return Uncertain("broken_answer", f"What answered {method} (HTTP {status}) is not Slack", hint=ADDRESS_HINT)
+
+
+def no_such_channel(name: str) -> NeedsInvite:
+    """The app is in no channel of that name: it may be misspelt, or not invite the app yet."""
+    return NeedsInvite(
+        "channel_not_found",
+        f"Slack shows the app no channel {name}: it is not there, or the app is not in it",
+        channel=name,
+        hint=f"Check the name. {_INVITE}",
+    )
 
 
 def _seconds(header: str | None) -> float | None:
@@ -247,6 +256,4 @@ def _not_there(code: str, message: str, hint: str, channel: str) -> ConnectorErr
     where = f"{message}: there is no channel {channel}, or it is private and the app is not in it"
     if code == "not_in_channel":
         where = f"{message}: the app is not in {channel}"
-    elif not is_channel_id(channel):
-        hint = _BY_ID
     return NeedsInvite(code, where, channel=channel, hint=hint)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Annotated
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from pydantic import BeforeValidator
 
@@ -16,8 +16,19 @@ VALUE_LIMIT = 3_000
 MESSAGE_LIMIT = 40_000
 SHORTENED = "… (shortened)"
 
-# Control characters, what turns the direction of the text after it, and halves of characters, which are no text.
-_STRIPPED = re.compile("[\x00-\x08\x0b-\x1f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+# Stand around each inserted value until the whole text is settled. Unicode gives them no meaning and no look.
+_OPEN, _CLOSE = "\ufdd0", "\ufdd1"
+# Control characters, what turns the direction of the text after it, halves of characters, which are no text; our marks.
+_STRIPPED = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff{_OPEN}{_CLOSE}]")
+_MARKED = re.compile(f"{_OPEN}([^{_OPEN}{_CLOSE}]*){_CLOSE}")
+_MARKS = str.maketrans("", "", _OPEN + _CLOSE)
+# Values hold neither bracket, so both are the author's.
+_BRACKETS = re.compile("(<[^>]*)(>?)")
+# What a value may make between brackets: an address, or the id in a mention or time that the author began.
+_ADDRESS = re.compile(r"(https?://[^/?#]|mailto:[^?]).*", re.IGNORECASE)
+_REFERENCE = re.compile(r"((@[UW]|#[CG]|!subteam\^S)[A-Z0-9]+|!date\^[0-9]+\^[^^]*(\^https?://[^^]*)?)")
+_ENCODED = re.compile(r"[\s|]|&lt;|&gt;")
+_BEGUN = ("@", "#", "!subteam^", "!date^")
 _TS = re.compile(r"[0-9]{1,12}\.[0-9]{6}")
 _CHANNEL_ID = re.compile(r"[CGD][A-Z0-9]+")
 _PERSON_ID = re.compile(r"[UW][A-Z0-9]+")
@@ -47,6 +58,50 @@ def escape(value: object) -> str:
     if len(text) > VALUE_LIMIT:
         text = text[:VALUE_LIMIT] + SHORTENED
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def inserted(value: object) -> str:
+    """A value as a template inserts it: escaped, and marked until `settle` has seen where it stands."""
+    return str(value) if isinstance(value, SlackMarkup) else f"{_OPEN}{escape(value)}{_CLOSE}"
+
+
+def settle(text: str) -> str:
+    """A text with its values in place, as Slack may have it: what stands between `<` and `>` is looked at once more.
+
+    There the author lets a value make a link (`<{{ url }}|label>`), a part of one, its label, or the id of somebody
+    to mention (`<@{{ id }}>`). A value that makes the link's address begin otherwise than with http://, https:// or
+    mailto: is shown as text, brackets and all; so is one that would make a mention the author did not begin, such as
+    `<!{{ value }}>`. In an address spaces and `|` are encoded, so that a value cannot give the link its label. What
+    the author wrote without a value stays as it is, and so does a text that is settled already.
+    """
+    return _BRACKETS.sub(_settled, text).translate(_MARKS) if _OPEN in text else text.translate(_MARKS)
+
+
+def _settled(found: re.Match[str]) -> str:
+    if _OPEN not in found[0]:
+        return found[0]
+    before, _, inside = found[1].rpartition("<")
+    before, closed = before.replace("<", "&lt;"), bool(found[2])
+    if closed and _OPEN not in inside:
+        return f"{before}<{inside}>"
+    # By turns what the author wrote and a value, the author's first.
+    parts = _MARKED.split(inside)
+    address, label, labelled, decides = "", "", False, False
+    for index, part in enumerate(parts):
+        is_value = index % 2 == 1
+        if labelled:
+            label += part.replace("|", "¦") if is_value else part
+        elif is_value:
+            address += _ENCODED.sub(lambda each: quote(plain(each[0])), part.strip())
+            decides = True
+        else:
+            own, bar, after = part.partition("|")
+            address, label, labelled = address + own, after, bool(bar)
+    label = " ".join(label.split())
+    allowed = _ADDRESS if not parts[0].startswith(_BEGUN) else _REFERENCE
+    if not closed or (decides and not allowed.fullmatch(address)):
+        return before + (label if closed and not address else f"&lt;{inside}{'&gt;' if closed else ''}")
+    return before + (f"<{address}|{label}>" if label else f"<{address}>")
 
 
 def plain(markup: str) -> str:
@@ -100,7 +155,7 @@ def check_ts(value: object) -> str:
 
 
 #: An input that becomes part of a message: inserted values are escaped, the author's own markup works.
-SlackText = Annotated[str, Inserted(escape)]
+SlackText = Annotated[str, Inserted(inserted, settle)]
 #: An output that is Slack markup of our own making.
 Markup = Annotated[str, Made(SlackMarkup)]
 #: An input that names a message by its ts. Numbers are refused.

@@ -76,6 +76,8 @@ def settings(slack: SlackServer, zendesk: ZendeskServer, tmp_path: Path) -> Sett
         zendesk_client_id=people.CLIENT_ID,
         zendesk_client_secret=SecretStr(people.CLIENT_SECRET),
         zendesk_webhook_secret=SecretStr(SECRET),
+        # Tests of the polls have their own, quicker.
+        zendesk_poll_seconds=0.0,
         connector_database=tmp_path / "connector.db",
         connector_port=0,
     )

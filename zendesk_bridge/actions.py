@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
@@ -19,6 +20,13 @@ from zendesk_bridge.records import (
     ticket_from,
     user_from,
 )
+
+#: How many comments are asked for at a time, and how often at most: what an agent wrote is mostly among the newest.
+COMMENTS_A_PAGE = 25
+PAGES = 4
+#: How many authors are asked for who are not beside their comments.
+AUTHORS = 5
+STAFF = ("agent", "admin")
 
 
 def _needed_id(value: object) -> object:
@@ -38,7 +46,8 @@ async def look_up_ticket(zendesk: ZendeskClient, *, ticket_id: TicketId, wanted:
     """Looks up a ticket with its standard fields, custom fields and tags.
 
     A deleted ticket fails the step with `not_found`. `latest_agent_update` comes from the ticket's metric set; where
-    Zendesk leaves that out of its answer it is fetched, if the flow uses it.
+    Zendesk leaves that out of its answer it is fetched, if the flow uses it. `latest_agent_comment` costs a call more,
+    if the flow uses it; internal notes are no part of it, so that they get into no channel.
     """
     answer = await zendesk.ticket(ticket_id)
     ticket, metrics = answer.get("ticket"), metrics_of(answer)
@@ -50,7 +59,10 @@ async def look_up_ticket(zendesk: ZendeskClient, *, ticket_id: TicketId, wanted:
         except Permanent as problem:
             if problem.code != "not_found":
                 raise
-    return ticket_from(ticket, metrics, zendesk.settings.agent_base)
+    comment = None
+    if "latest_agent_comment" in wanted.names:
+        comment = await _latest_agent_comment(zendesk, ticket_id)
+    return ticket_from(ticket, metrics, zendesk.settings.agent_base, comment)
 
 
 @action("read")
@@ -66,3 +78,50 @@ async def look_up_organization(zendesk: ZendeskClient, *, organization_id: Organ
 
 
 ACTIONS = (look_up_ticket, look_up_user, look_up_organization)
+
+
+async def _latest_agent_comment(zendesk: ZendeskClient, ticket_id: str) -> str | None:
+    """The text of the newest public comment an agent or admin wrote; None where the newest 100 have none.
+
+    https://developer.zendesk.com/api-reference/ticketing/tickets/ticket_comments/
+    """
+    roles: dict[str, str] = {}
+    asked, after = 0, None
+    for _ in range(PAGES):
+        page = await zendesk.comments(ticket_id, size=COMMENTS_A_PAGE, after=after)
+        roles |= {str(user.get("id")): user["role"] for user in _objects(page, "users") if user.get("role")}
+        for comment in _objects(page, "comments"):
+            author = id_text(comment.get("author_id")) or ""
+            # Whatever Zendesk itself writes has a negative id.
+            if comment.get("public") is not True or not author.isdigit():
+                continue
+            if author not in roles and asked < AUTHORS:
+                asked += 1
+                roles[author] = await _role(zendesk, author)
+            if roles.get(author) in STAFF:
+                return _text(comment)
+        meta = page.get("meta") or {}
+        after = meta.get("after_cursor")
+        if not meta.get("has_more") or not isinstance(after, str):
+            return None
+    return None
+
+
+async def _role(zendesk: ZendeskClient, user_id: str) -> str:
+    """Somebody's role; that of a customer where nobody is known any more."""
+    try:
+        return str((await zendesk.user(user_id)).get("role"))
+    except Permanent as problem:
+        if problem.code != "not_found":
+            raise
+        return "end-user"
+
+
+def _text(comment: Mapping[str, Any]) -> str | None:
+    # Older comments have no plain text but the empty one.
+    return str(comment.get("plain_body") or comment.get("body") or "").strip() or None
+
+
+def _objects(answer: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    listed = answer.get(name)
+    return [each for each in listed if isinstance(each, Mapping)] if isinstance(listed, list) else []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import sqlite3
+from collections.abc import Callable, Iterable
 from typing import Literal
 
 from zendesk_bridge.flows.model import parse_time, rfc3339
@@ -46,6 +47,18 @@ def sighted(
         (ticket_id, previous, current, rfc3339(at), service_id, service_id),
     )
     return service_id, service_id, True
+
+
+def are_new(
+    connection: sqlite3.Connection, sightings: Iterable[Callable[[sqlite3.Connection], tuple[str, str, bool]]]
+) -> list[bool]:
+    """Which sightings, one after the other, would be the first of their assignment. Nothing is stored."""
+    connection.execute("savepoint looking")
+    try:
+        return [sighting(connection)[2] for sighting in sightings]
+    finally:
+        connection.execute("rollback to looking")
+        connection.execute("release looking")
 
 
 def _nearest(

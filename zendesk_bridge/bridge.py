@@ -6,61 +6,42 @@ import asyncio
 import logging
 import re
 import sqlite3
-import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import SecretStr
-
-from zendesk_bridge import actions, recipes, trial, triggers
-from zendesk_bridge.client import ZendeskClient, ZendeskSettings
+from zendesk_bridge import actions, forgetting, recipes, trial, triggers
+from zendesk_bridge.account import ZendeskSettings
+from zendesk_bridge.client import ZendeskClient
 from zendesk_bridge.connections import Connections
 from zendesk_bridge.dry import Show, dry_run
 from zendesk_bridge.flows import history, requests, store
+from zendesk_bridge.flows.backup import back_up
 from zendesk_bridge.flows.catalog import Catalog, Connector
+from zendesk_bridge.flows.context import about_event
 from zendesk_bridge.flows.errors import ConnectorError, Locked, StorageError
 from zendesk_bridge.flows.interpreter import CompiledFlow
-from zendesk_bridge.flows.journal import Journal, Lock, connect_to_read
+from zendesk_bridge.flows.journal import Journal, Lock, connect_to_read, storage_error
 from zendesk_bridge.flows.library import Library, check
 from zendesk_bridge.flows.model import Event, Problem, Readiness, rfc3339, utc_now
 from zendesk_bridge.flows.port import Timing
 from zendesk_bridge.flows.reference import reference
+from zendesk_bridge.flows.retention import Keep, Retention
 from zendesk_bridge.flows.runner import Runner
 from zendesk_bridge.flows.schema import flow_schema
 from zendesk_bridge.memory import Memory
 from zendesk_bridge.metrics import Metrics
+from zendesk_bridge.notices import Notices
+from zendesk_bridge.poller import Poller, Polling
+from zendesk_bridge.settings import BridgeSettings
+from zendesk_bridge.webhook import Webhook
 
-__all__ = ["Bridge", "BridgeSettings", "Memory", "Timing", "ZendeskSettings"]
+__all__ = ["Bridge", "BridgeSettings", "Keep", "Memory", "Polling", "Timing", "ZendeskSettings"]
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-#: How often the log says that requests are refused, in seconds.
-COMPLAIN_EVERY = 60.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class BridgeSettings:
-    """What the bridge needs to know."""
-
-    database: Path
-    # The folder of flow files; None where none is set.
-    flows: Path | None = None
-    # Read where none is set, if it is there; it may be made while the connector runs.
-    default_flows: Path | None = None
-    zendesk: ZendeskSettings = field(default_factory=ZendeskSettings)
-    webhook_secret: SecretStr | None = field(default=None, repr=False)
-    # Seconds a signed request may be old.
-    webhook_max_age: float = 3600.0
-    # The e-mail of the person told about flows that name no owner.
-    default_owner: str | None = None
-    timing: Timing = field(default_factory=Timing)
-    # How often a broken connection is tried again, in seconds.
-    mend_every: float = 30.0
 
 
 class Bridge:
@@ -68,14 +49,20 @@ class Bridge:
 
     def __init__(self, settings: BridgeSettings) -> None:
         self.settings = settings
-        self.metrics = Metrics()
         self._journal = Journal(settings.database)
+        self.metrics = Metrics(
+            self._journal, statuses=lambda: self.connections.statuses, connectors=lambda: self.catalog.connectors
+        )
         self.memory = Memory(self._journal)
         self._added: list[Connector] = []
         self._opened = False
-        self._complained_at = float("-inf")
+        self.notices = Notices(settings.default_owner, lambda: self.library.all())
+        self.webhook = Webhook(settings.webhook_secret, settings.webhook_max_age, self.handle, self.metrics.event)
         self._runner: Runner | None = None
+        #: None where nothing is polled.
+        self.poller: Poller | None = None
         self._desk = requests.Desk(self._journal, self._apply)
+        self._retention = Retention(self._journal, settings.keep, forgetting.aged(settings.keep))
 
     def add(self, connector: Connector) -> None:
         """Adds a further service."""
@@ -100,6 +87,7 @@ class Bridge:
             identify=lambda: self.zendesk.identity(),
             actions=actions.ACTIONS,
             triggers=triggers.triggers(),
+            scheduler=self.zendesk.pacing.scheduler,
         )
         return Catalog([zendesk, *self._added])
 
@@ -115,7 +103,13 @@ class Bridge:
     @cached_property
     def connections(self) -> Connections:
         """The state of the connections."""
-        return Connections(self.catalog.connectors, self._journal, self._connection_mended, self.settings.mend_every)
+        return Connections(
+            self.catalog.connectors,
+            self._journal,
+            self._connection_mended,
+            self.settings.mend_every,
+            self.notices.tell_admin,
+        )
 
     async def open(self) -> None:
         """Opens the database, reads the flows, takes events from now on. Raises Locked, StorageError."""
@@ -127,7 +121,11 @@ class Bridge:
             is_broken=self.connections.is_broken,
             broke=self.connections.broke,
             ended=lambda run: self.metrics.run_ended(run.status),
+            observe=self.metrics.step,
         )
+        for connector in self.catalog.connectors:
+            if connector.scheduler is not None:
+                connector.scheduler.wakes(self._runner.nudge)
 
     async def start(self) -> None:
         """Opens what is not open; goes on with open runs, wakes waiting ones, checks connections, answers requests."""
@@ -137,10 +135,25 @@ class Bridge:
         await self._runner.start()
         await self.connections.start()
         await self._desk.start()
+        self._retention.start()
+        if self.settings.polling.every > 0:
+            self.poller = Poller(
+                self.zendesk,
+                self._journal,
+                self.settings.polling,
+                handle=self.handle,
+                is_awaited=lambda event: bool(self._starting_on(event)),
+                broke=self.connections.broke,
+                wanted_since=self.library.active_since,
+            )
+            self.poller.start()
 
     async def stop(self, grace: float = 10.0) -> None:
         """Lets calls under way finish, stores everything, lets go of the database."""
+        if self.poller is not None:
+            await self.poller.stop()
         if self._runner is not None:
+            await self._retention.stop()
             await self._desk.stop()
             await self.connections.stop()
             await self._runner.stop(grace)
@@ -171,46 +184,26 @@ class Bridge:
         200 once the event and its runs are on disk; 204 where nothing is to be done; 400, 401, and 503 where the
         database does not take it, so that Zendesk sends it again.
         """
-        secret = self.settings.webhook_secret
-        key = secret.get_secret_value() if secret else None
-        wrong = triggers.refusal(key, headers, body, self.settings.webhook_max_age, utc_now())
-        if wrong:
-            self._complain(wrong)
-            return self._answered("refused", 401)
-        try:
-            event = triggers.parse_webhook(body)
-        except triggers.NotAnObject:
-            return self._answered("malformed", 400)
-        if event is None:
-            return self._answered("unknown", 204)
-        try:
-            wanted = await self.handle(event)
-        except StorageError:
-            return self._answered("not_stored", 503)
-        if not wanted:
-            log.info("event %s (%s): no active flow wants it", event.id, event.subject)
-        return self._answered("accepted", 200) if wanted else self._answered("unwanted", 204)
-
-    def _complain(self, wrong: str) -> None:
-        """Logs why requests are refused, once a minute: anybody can send them."""
-        now = time.monotonic()
-        if now - self._complained_at > COMPLAIN_EVERY:
-            self._complained_at = now
-            log.warning("a request to /zendesk/events was refused: %s", wrong)
-
-    def _answered(self, result: str, status: int) -> int:
-        self.metrics.event(result)
-        return status
+        return await self.webhook.receive(headers, body)
 
     async def handle(self, event: Event) -> bool:
         """Starts the active flows that want an event; False where none does. Raises StorageError."""
         assert self._runner is not None
-        wanting = [flow for flow in self.library.starting_on(event.type) if _wants(flow, event)]
-        if not wanting:
-            return False
-        for run in await self._runner.accept(event, wanting, triggers.identify(event)):
-            log.info("event %s (%s) starts run %s", event.id, event.subject, run.id)
+        with about_event(event.id):
+            starting, identify = self._starting_on(event), triggers.identify(event)
+            wanting = [flow for flow in starting if _wants(flow, event)]
+            if not wanting:
+                if starting and identify:
+                    await self._journal.write(identify)  # the first report decides: a later one starts nothing
+                return False
+            for run in await self._runner.accept(event, wanting, identify):
+                log.info("event %s (%s) starts run %s", event.id, event.subject, run.id)
+        self.metrics.event_accepted(event.source)
         return True
+
+    def _starting_on(self, event: Event) -> tuple[CompiledFlow, ...]:
+        """The active flows that start on such an event; on a polled one, those that were active when it happened."""
+        return self.library.starting_on(event.type, event.occurred_at if event.source == "poll" else None)
 
     async def invited(self, channel: str) -> None:
         """Lets runs go on that waited until the bot was invited to a channel (its id). Raises StorageError.
@@ -252,6 +245,9 @@ class Bridge:
         """Whether everything works."""
         stored, parts = await self.can_store(), self.connections.statuses
         ok = stored and all(status == "ok" for status in parts.values())
+        if self.poller is not None:
+            parts["poll"] = self.poller.state
+            ok = ok and (self.poller.state == "ok" or self.settings.webhook_secret is not None)
         return Readiness(ok=ok, database="ok" if stored else "not_writable", parts=parts)
 
     # What people see
@@ -292,6 +288,10 @@ class Bridge:
         finally:
             await journal.close()
 
+    async def back_up(self, copy: Path) -> int:
+        """Copies the database into a new file, served or not; returns its size in bytes. Raises ConnectorError."""
+        return await asyncio.to_thread(back_up, self.settings.database, copy)
+
     # Checking
 
     def check(self, names: list[str]) -> list[Problem]:
@@ -311,7 +311,8 @@ class Bridge:
     async def request(self, verb: str, args: Mapping[str, Any], by: str) -> dict[str, Any]:
         """Changes something: here, if nobody else holds the database, else through the process that does.
 
-        Verbs: `activate`, `deactivate` (key); `sync`; `test` (key, event); `retry` (run, send), `cancel` (run).
+        Verbs: `activate`, `deactivate` (key); `sync`; `test` (key, event); `retry` (run, send), `cancel` (run);
+        `forget` (requester).
 
         Raises:
             ConnectorError: it was refused.
@@ -321,7 +322,9 @@ class Bridge:
         try:
             await self._open()
         except Locked:
-            return await asyncio.to_thread(requests.send, self.settings.database, verb, args, by)
+            # Forgetting writes the whole file anew.
+            within = 60.0 if verb == "forget" else requests.ANSWER_WITHIN
+            return await asyncio.to_thread(requests.send, self.settings.database, verb, args, by, within)
         try:
             return await self._apply(verb, args, by)
         finally:
@@ -351,6 +354,8 @@ class Bridge:
                 else:
                     run = await runner.retry_from(run_id)
                 return {"run": run.id, "status": run.status}
+            case "forget":
+                return await forgetting.forget(self._journal, self.memory, str(args["requester"]))
         raise ConnectorError("unknown_request", f"There is no request {verb!r}")
 
     # Testing
@@ -403,7 +408,7 @@ def _read_once(database: Path, work: Callable[[sqlite3.Connection], T]) -> T:
     try:
         return work(connection)
     except sqlite3.Error as problem:
-        raise StorageError(f"{database} cannot be read: {problem}") from problem
+        raise storage_error(database, "read", problem) from problem
     finally:
         connection.close()
 

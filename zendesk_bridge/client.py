@@ -6,166 +6,37 @@ import asyncio
 import logging
 import time
 from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import requests
-import urllib3
-from pydantic import SecretStr
-from requests.adapters import HTTPAdapter
 from zenpy import Zenpy
 from zenpy.lib.exception import ZenpyException
 
+from zendesk_bridge.account import ZendeskSettings
 from zendesk_bridge.flows.catalog import Identity
 from zendesk_bridge.flows.errors import ConnectorError, Credentials, Permanent, Transient, Uncertain
+from zendesk_bridge.pacing import ZendeskPacing, lane_of
+from zendesk_bridge.session import THREADS, TOTAL_SECONDS, Session
+from zendesk_bridge.zendesk_errors import TOKEN_PATH, credentials
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-CONNECT_SECONDS = 5.0
-TOTAL_SECONDS = 10.0
-THREADS = 16
-#: The longest body that is read, in bytes. Exports of a thousand tickets have a few million.
-LARGEST_ANSWER = 64 * 1024 * 1024
 #: What the connector asks Zendesk for.
 SCOPE = "read"
-TOKEN_PATH = "/oauth/tokens"  # noqa: S105 - a path
-
-
-@dataclass(frozen=True, kw_only=True)
-class ZendeskSettings:
-    """Where the account is and how to authenticate: an OAuth client, a token made elsewhere, or an API token."""
-
-    subdomain: str | None = None
-    api_url: str | None = None
-    client_id: str | None = None
-    client_secret: SecretStr | None = field(default=None, repr=False)
-    oauth_token: SecretStr | None = field(default=None, repr=False)
-    email: str | None = None
-    api_token: SecretStr | None = field(default=None, repr=False)
-
-    @property
-    def base(self) -> str:
-        """The API's address, without a path."""
-        return (self.api_url or f"https://{self.subdomain}.zendesk.com").rstrip("/")
-
-    @property
-    def agent_base(self) -> str:
-        """The address of the pages that agents work in."""
-        return f"https://{self.subdomain}.zendesk.com" if self.subdomain else self.base
-
-    @property
-    def has_account(self) -> bool:
-        """Whether it is known where the account is."""
-        return bool(self.subdomain or self.api_url)
-
-    @property
-    def has_credentials(self) -> bool:
-        """Whether there is a way to authenticate."""
-        ways = (
-            self.client_id and self.client_secret,
-            self.oauth_token,
-            self.email and self.api_token,
-        )
-        return any(bool(way) for way in ways)
-
-    @property
-    def connected(self) -> bool:
-        """Whether there is an account and a way to authenticate."""
-        return self.has_account and self.has_credentials
+EVENTS_PATH = "/api/v2/incremental/ticket_events.json"
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Token:
-    header: str
+    header: str = field(repr=False)
     renew_at: float
-
-
-class _Adapter(HTTPAdapter):
-    """Sends what is meant for the account's own address to the configured one; zenpy sees the account's."""
-
-    def __init__(self, own: str, base: str) -> None:
-        super().__init__(max_retries=0, pool_maxsize=THREADS)
-        self._own = own
-        self._base = base
-
-    def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
-        deadline = time.monotonic() + TOTAL_SECONDS
-        sent = request.copy()
-        sent.url = self._base + (request.url or "").removeprefix(self._own)
-        response = super().send(sent, *args, **{**options, "stream": True})
-        response._content = _read(response, deadline)
-        response._content_consumed = True  # type: ignore[attr-defined]
-        response.url, response.request = request.url or "", request
-        return response
-
-
-def _read(response: requests.Response, deadline: float) -> bytes:
-    """A body, within the time and size a call may take: requests itself bounds only the pauses between bytes."""
-    body = bytearray()
-    try:
-        while chunk := response.raw.read1(65_536, decode_content=True):
-            body += chunk
-            if time.monotonic() > deadline or len(body) > LARGEST_ANSWER:
-                raise requests.ReadTimeout("the answer took too long, or is too large", response=response)
-    except urllib3.exceptions.ReadTimeoutError as problem:
-        raise requests.ReadTimeout(problem, response=response) from problem
-    except urllib3.exceptions.HTTPError as problem:
-        raise requests.ConnectionError(problem, response=response) from problem
-    finally:
-        response.raw.release_conn()
-    return bytes(body)
-
-
-class _Session(requests.Session):
-    """zenpy's session: sends to the configured account only, and raises our errors before zenpy sees an answer."""
-
-    #: Tells zenpy that credentials are in place.
-    authorized = True
-
-    def __init__(self, settings: ZendeskSettings, observe: Callable[[str, str], None]) -> None:
-        super().__init__()
-        self.own = f"https://{settings.subdomain or 'account'}.zendesk.com"
-        self._base = settings.base
-        # A proxy that the environment names does not reach this machine.
-        self.trust_env = urlsplit(settings.base).hostname not in ("127.0.0.1", "localhost", "::1")
-        self._observe = observe
-        self.authorization: str | None = None
-        self.adapters.clear()
-        self.mount(f"{self.own}/", _Adapter(self.own, settings.base))
-        self.hooks["response"].append(_raise_for)
-        self.auth = self._authorize
-        self.headers["Accept"] = "application/json"
-
-    def _authorize(self, prepared: requests.PreparedRequest) -> requests.PreparedRequest:
-        if self.authorization and not (prepared.url or "").endswith(TOKEN_PATH):
-            prepared.headers["Authorization"] = self.authorization
-        return prepared
-
-    def request(self, method: str | bytes, url: str | bytes, *args: Any, **options: Any) -> requests.Response:
-        address = url.decode() if isinstance(url, bytes) else url
-        if address.startswith(f"{self._base}/"):
-            address = self.own + address.removeprefix(self._base)
-        if not address.startswith(f"{self.own}/"):
-            raise Permanent("foreign_address", f"Zendesk pointed to another host: {urlsplit(address).netloc}")
-        options["allow_redirects"] = False
-        options["timeout"] = (CONNECT_SECONDS, TOTAL_SECONDS)
-        endpoint = endpoint_of(urlsplit(address).path)
-        try:
-            response = super().request(method, address, *args, **options)
-        except requests.RequestException as problem:
-            error = _translated(problem)
-            self._observe(endpoint, error.code)
-            raise error from problem
-        except ConnectorError as problem:
-            self._observe(endpoint, problem.code)
-            raise
-        self._observe(endpoint, "ok")
-        return response
 
 
 class ZendeskClient:
@@ -175,8 +46,9 @@ class ZendeskClient:
         self, settings: ZendeskSettings, *, observe: Callable[[str, str], None] = lambda endpoint, outcome: None
     ) -> None:
         self.settings = settings
-        self._session = _Session(settings, observe)
-        self._zenpy = Zenpy(subdomain=settings.subdomain or "account", session=self._session, timeout=TOTAL_SECONDS)
+        self.pacing = ZendeskPacing()
+        self._session = Session(settings, observe, self.pacing)
+        self._zenpy = Zenpy(subdomain=self._session.subdomain, session=self._session, timeout=TOTAL_SECONDS)
         self._zenpy.disable_caching()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="zendesk")
         self._turns = asyncio.Semaphore(THREADS)
@@ -189,6 +61,7 @@ class ZendeskClient:
 
     async def close(self) -> None:
         """Ends the threads and connections."""
+        self.pacing.scheduler.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._session.close()
 
@@ -200,6 +73,18 @@ class ZendeskClient:
         """`GET /api/v2/tickets/{id}/metrics`: the metric set of a ticket."""
         return _part(await self._get(f"/api/v2/tickets/{_number(ticket_id)}/metrics.json"), "ticket_metric")
 
+    async def comments(self, ticket_id: str, *, size: int, after: str | None = None) -> dict[str, Any]:
+        """`GET /api/v2/tickets/{id}/comments`, newest first, with who wrote them beside them: one page, whole.
+
+        Args:
+            size: how many, 100 at most.
+            after: the page before's `meta.after_cursor`.
+        """
+        asked = {"sort": "-created_at", "include": "users", "page[size]": str(size)}
+        if after is not None:
+            asked["page[after]"] = after
+        return await self._get(f"/api/v2/tickets/{_number(ticket_id)}/comments.json", asked)
+
     async def user(self, user_id: str) -> dict[str, Any]:
         """`GET /api/v2/users/{id}`: the user."""
         return _part(await self._get(f"/api/v2/users/{_number(user_id)}.json"), "user")
@@ -208,11 +93,48 @@ class ZendeskClient:
         """`GET /api/v2/organizations/{id}`: the organization."""
         return _part(await self._get(f"/api/v2/organizations/{_number(organization_id)}.json"), "organization")
 
+    async def tickets(self, ticket_ids: Sequence[str]) -> list[dict[str, Any]]:
+        """`GET /api/v2/tickets/show_many` for 100 ids at most: the tickets there are, in any order.
+
+        https://developer.zendesk.com/api-reference/ticketing/tickets/tickets/#show-multiple-tickets
+        """
+        ids = ",".join(_number(each) for each in ticket_ids)
+        tickets = (await self._get("/api/v2/tickets/show_many.json", {"ids": ids})).get("tickets")
+        if not isinstance(tickets, list):
+            raise Uncertain("unexpected_answer", "Zendesk answered without 'tickets'")
+        return [each for each in tickets if isinstance(each, dict)]
+
+    async def ticket_events(self, start_time: int, *, ai_agents: bool = False) -> dict[str, Any]:
+        """`GET /api/v2/incremental/ticket_events`: one page of what was done to tickets since a time. Admins only.
+
+        Args:
+            start_time: seconds since 1970, more than a minute ago; else Transient `too_recent`.
+            ai_agents: also tickets that an AI agent handles.
+
+        https://developer.zendesk.com/api-reference/ticketing/ticket-management/incremental_exports/
+        """
+        try:
+            if ai_agents:  # zenpy cannot ask for those
+                return await self._get(EVENTS_PATH, {"start_time": str(start_time), "support_type_scope": "all"})
+            return await self._authorized(lambda: self._events(start_time), lane_of("GET", EVENTS_PATH))
+        except Permanent as problem:
+            if "toorecent" in problem.message.replace(" ", "").lower():
+                raise Transient("too_recent", problem.message, hint="Check this machine's clock.") from problem
+            raise
+
+    def _events(self, start_time: int) -> dict[str, Any]:
+        try:
+            # The page alone: zenpy's way to the next one stops five minutes before now, and counts in local time.
+            page: dict[str, Any] = self._zenpy.tickets.events(start_time=start_time)._response_json
+        except (ZenpyException, AttributeError, LookupError, TypeError, ValueError) as problem:
+            raise Uncertain("unexpected_answer", "Zendesk answered without ticket events") from problem
+        return page
+
     async def identity(self) -> Identity:
         """Who the connector is at Zendesk. Raises Credentials where Zendesk answers as to an anonymous visitor."""
         user = await self._authorized(self._me)
         if not user.id:
-            raise _credentials("anonymous", "Zendesk took the connector for an anonymous visitor")
+            raise credentials("anonymous", "Zendesk took the connector for an anonymous visitor")
         return Identity(
             account=urlsplit(self.settings.agent_base).netloc,
             connected_by=str(user.email or user.name or user.id),
@@ -221,17 +143,25 @@ class ZendeskClient:
 
     def _me(self) -> Any:
         try:
-            return self._zenpy.users.me()
+            user = self._zenpy.users.me()
+            if not hasattr(user, "id"):  # zenpy hands on what is no JSON
+                raise ValueError("no user")
+            return user
         except (ZenpyException, AttributeError, LookupError, TypeError, ValueError) as problem:
             raise Uncertain("unexpected_answer", "Zendesk did not say who the connector is") from problem
 
     async def _get(self, path: str, parameters: Mapping[str, str] | None = None) -> dict[str, Any]:
         """One GET, its JSON object as the answer."""
         address = self._session.own + path
-        return await self._authorized(lambda: _json_object(self._session.get(address, params=parameters)))
+        lane = lane_of("GET", path)
+        return await self._authorized(lambda: _json_object(self._session.get(address, params=parameters)), lane)
 
-    async def _authorized(self, work: Callable[[], T]) -> T:
-        """Runs a call off the event loop with a good token; after a 401 once more with a new one."""
+    async def _authorized(self, work: Callable[[], T], lane: str | None = None) -> T:
+        """Runs a call off the event loop, paced, with a good token; after a 401 once more with a new one.
+
+        Args:
+            lane: the call's lane, as `lane_of` says.
+        """
         if not self.settings.connected:
             raise Credentials(
                 "not_connected",
@@ -241,18 +171,20 @@ class ZendeskClient:
             )
         token = await self._current()
         try:
-            return await self._in_thread(work)
+            async with self.pacing.paced(lane):
+                return await self._in_thread(work)
         except Credentials:
             if not self._renewable:
                 raise
         await self._current(instead_of=token)
-        return await self._in_thread(work)
+        async with self.pacing.paced(lane):
+            return await self._in_thread(work)
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         """Runs a blocking call off the event loop, for ten seconds at most."""
         try:
             async with self._turns, asyncio.timeout(TOTAL_SECONDS):
-                return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+                return await asyncio.get_running_loop().run_in_executor(self._threads, copy_context().run, work)
         except TimeoutError as problem:
             raise Uncertain("timeout", f"Zendesk did not answer within {TOTAL_SECONDS:.0f} s") from problem
 
@@ -304,18 +236,12 @@ class ZendeskClient:
             raise Uncertain("no_token", "Zendesk answered without an access token")
         self.granted = str(answer.get("scope") or SCOPE)
         if SCOPE not in self.granted.split():
-            raise _credentials(
+            raise credentials(
                 "scope_not_granted", f"Zendesk granted the scope {self.granted!r} where {SCOPE!r} was asked for"
             )
         lifetime = float(answer.get("expires_in") or 1800)
         # Renewed before it expires, so that no call meets an expired one: at 90 %, a minute before at the latest.
         return _Token(header=f"Bearer {access}", renew_at=time.monotonic() + max(min(lifetime * 0.9, lifetime - 60), 1))
-
-
-def endpoint_of(path: str) -> str:
-    """A path without its ids: what metrics count by."""
-    parts = path.removesuffix(".json").split("/")
-    return "/".join("{id}" if part.isdigit() else part for part in parts)
 
 
 def _number(value: str) -> str:
@@ -339,75 +265,3 @@ def _json_object(response: requests.Response) -> dict[str, Any]:
     if not isinstance(answer, dict):
         raise Uncertain("unexpected_answer", "Zendesk's answer is no JSON object")
     return answer
-
-
-def _credentials(code: str, message: str) -> Credentials:
-    return Credentials(
-        code,
-        message,
-        service="zendesk",
-        hint="Check the OAuth client in Admin Center > Apps and integrations > APIs > OAuth clients, and the settings.",
-    )
-
-
-def _translated(problem: requests.RequestException) -> ConnectorError:
-    """What happens next after a call that got no answer."""
-    name = type(problem).__name__
-    if isinstance(problem, requests.ConnectTimeout):
-        return Transient("connect_timeout", "Zendesk cannot be reached")
-    if isinstance(problem, requests.ConnectionError):
-        # urllib3's own words for "nothing was sent": it never had a connection.
-        reason = repr(problem.args[0] if problem.args else problem)
-        if "NewConnectionError" in reason or "NameResolutionError" in reason or "ConnectTimeoutError" in reason:
-            return Transient("unreachable", "Zendesk cannot be reached")
-    return Uncertain("no_answer", f"The connection to Zendesk broke ({name})")
-
-
-def _raise_for(response: requests.Response, *args: Any, **options: Any) -> None:
-    """Turns a refusal into an error that says what happens next. Runs before zenpy's own waiting and raising."""
-    status = response.status_code
-    if 200 <= status < 300:
-        return
-    detail = _detail(response)
-    if status == 429:
-        raise Transient("rate_limit", "Zendesk's rate limit is used up", retry_after=_retry_after(response), limit=True)
-    if status >= 500:
-        raise Uncertain("unavailable", f"Zendesk is not available ({status})")
-    if status == 401 or (status == 400 and response.url.endswith(TOKEN_PATH)):
-        raise _credentials("unauthorized", f"Zendesk refused the credentials: {detail or status}")
-    if status == 404 and "InvalidEndpoint" in detail:
-        raise Permanent("invalid_endpoint", "Zendesk does not know this address", hint="Check ZENDESK_SUBDOMAIN.")
-    codes = {
-        403: ("forbidden", "The connector's user may not see or do this. Give its role the right in Admin Center."),
-        404: ("not_found", "It may have been deleted, or the id is wrong."),
-        422: ("unprocessable", "Check the inputs of the step."),
-    }
-    code, hint = codes.get(status, (f"http_{status}", "Check the inputs of the step and the settings."))
-    raise Permanent(code, f"Zendesk answered {status}: {detail}" if detail else f"Zendesk answered {status}", hint=hint)
-
-
-def _retry_after(response: requests.Response) -> float:
-    for name in ("retry-after", "rate-limit-reset", "ratelimit-reset"):
-        value = response.headers.get(name, "")
-        if value.isdigit():
-            return float(value)
-    return 60.0
-
-
-def _detail(response: requests.Response) -> str:
-    """The words of an error in any of Zendesk's four shapes."""
-    try:
-        body = response.json()
-    except ValueError:
-        return ""
-    if not isinstance(body, dict):
-        return ""
-    error = body.get("error")
-    if isinstance(error, dict):
-        words = [str(error.get(name)) for name in ("title", "message") if error.get(name)]
-    elif isinstance(error, str):
-        words = [error, *(str(body[name]) for name in ("description", "error_description") if body.get(name))]
-    else:
-        errors = body.get("errors")
-        words = [str(each.get("detail") or each.get("title")) for each in errors or () if isinstance(each, dict)]
-    return ": ".join(words)[:300]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterable
 
 from zendesk_bridge.flows.catalog import Connector, Identity
-from zendesk_bridge.flows.errors import ConnectorError, Credentials, StorageError
+from zendesk_bridge.flows.errors import ConnectorError, Credentials, Permanent, StorageError, Uncertain
 from zendesk_bridge.flows.journal import Journal
 from zendesk_bridge.flows.model import rfc3339, utc_now
 
@@ -17,18 +18,39 @@ log = logging.getLogger(__name__)
 
 OK = "ok"
 CHECKING = "checking"
+#: Nobody has connected the service yet: nothing is broken.
+NOT_CONNECTED = "not_connected"
+
+#: Sends somebody who looks after flows a message. Raises ConnectorError where it cannot.
+Tell = Callable[[str], Awaitable[None]]
+
+
+async def _tell_nobody(text: str) -> None:
+    """Where there is no way to tell anybody, the log must do."""
 
 
 class Connections:
     """Keeps the state of each connection; what is broken is tried again until it answers."""
 
     def __init__(
-        self, connectors: Iterable[Connector], journal: Journal, mended: Callable[[str], Awaitable[None]], every: float
+        self,
+        connectors: Iterable[Connector],
+        journal: Journal,
+        mended: Callable[[str], Awaitable[None]],
+        every: float,
+        tell: Tell = _tell_nobody,
     ) -> None:
+        """
+        Args:
+            mended: called with a service that answers again.
+            every: seconds between two tries of a broken connection.
+            tell: tells whoever looks after flows, once a time that a connection breaks.
+        """
         self._connectors = {connector.service: connector for connector in connectors}
         self._journal = journal
         self._mended = mended
         self._every = every
+        self._tell = tell
         self._status = dict.fromkeys(self._connectors, CHECKING)
         self._broken: set[str] = set()
         self._just_broke: dict[str, Credentials] = {}
@@ -84,9 +106,11 @@ class Connections:
             if self._status[service] != problem.code:
                 log.warning("%s: %s. %s", connector.title, problem.message, problem.hint)
             self._status[service] = problem.code
-            if isinstance(problem, Credentials):
-                self._broken.add(service)
             await self._store(service, problem.code, problem.message, None)
+            if isinstance(problem, Credentials):
+                if service in self._broken:  # for the second time: it is no blink
+                    await self._announce(connector, problem)
+                self._broken.add(service)
             return
         except Exception:
             log.exception("checking the connection to %s met a defect of this software", service)
@@ -102,6 +126,24 @@ class Connections:
             log.warning("the runs that wait for %s are told later: %s", connector.title, problem.message)
             self._status[service] = CHECKING
 
+    async def _announce(self, connector: Connector, problem: Credentials) -> None:
+        """Tells somebody, once, also where the process is started anew meanwhile. What is not told is told later."""
+        service = connector.service
+        if problem.code == NOT_CONNECTED:
+            return
+        try:
+            if await self._journal.read(lambda connection: _told_at(connection, service)) is not None:
+                return
+            # What may have arrived, or never will, is not tried again: rather once too few than twice.
+            with contextlib.suppress(Uncertain, Permanent):
+                await self._tell(
+                    f"The connection to {connector.title} is broken: {problem.message}.\n{problem.hint}\n"
+                    "Runs that need it wait, and go on by themselves when it is mended."
+                )
+            await self._journal.write(lambda connection: _set_told(connection, service))
+        except ConnectorError as reason:
+            log.info("that the connection to %s is broken is told later: %s", connector.title, reason.message)
+
     async def _store(self, service: str, status: str, message: str | None, identity: Identity | None) -> None:
         now = rfc3339(utc_now())
 
@@ -112,13 +154,23 @@ class Connections:
             since = row["since"] if same and row["since"] else (now if identity else None)
             who = identity.connected_by if identity else (row["connected_by"] if row else None)
             scopes = json.dumps(identity.scopes) if identity else (row["scopes"] if row else "[]")
+            told = row["told_at"] if row and not identity else None
             connection.execute(
                 "insert or replace into connections(service, account, connected_by, since, scopes, status, message,"
-                " checked_at) values (?, ?, ?, ?, ?, ?, ?, ?)",
-                (service, account, who, since, scopes, status, message, now),
+                " checked_at, told_at) values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (service, account, who, since, scopes, status, message, now, told),
             )
 
         try:
             await self._journal.write(work)
         except StorageError as problem:
             log.warning("the connection's state was not stored: %s", problem.message)
+
+
+def _told_at(connection: sqlite3.Connection, service: str) -> str | None:
+    row = connection.execute("select told_at from connections where service = ?", (service,)).fetchone()
+    return None if row is None else row["told_at"]
+
+
+def _set_told(connection: sqlite3.Connection, service: str) -> None:
+    connection.execute("update connections set told_at = ? where service = ?", (rfc3339(utc_now()), service))

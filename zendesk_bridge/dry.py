@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from pydantic import BaseModel
 
-from zendesk_bridge.flows.catalog import Catalog, Output
+from zendesk_bridge.flows.catalog import Action, Catalog, Output
 from zendesk_bridge.flows.errors import ConnectorError, NeedsInvite, Permanent
 from zendesk_bridge.flows.interpreter import EMPTY, CompiledFlow, CompiledStep, interpret
 from zendesk_bridge.flows.model import Event, rfc3339, utc_now
@@ -20,6 +20,14 @@ MADE_UP_TS = "0000000000.000000"
 MADE_UP = "(known once it is sent)"
 
 Show = Callable[[dict[str, Any]], None]
+
+
+@runtime_checkable
+class LooksUp(Protocol):
+    """Marks an input's type that names something at the service: a dry run asks whether it is there."""
+
+    async def look_up(self, client: Any, value: str) -> str:
+        """What the service calls it. Raises ConnectorError where it is not there."""
 
 
 class _DryPort:
@@ -38,13 +46,9 @@ class _DryPort:
 
     async def step(self, step: CompiledStep, inputs: dict[str, Any]) -> Mapping[str, Any]:
         action, key = step.action, step.step.key
-        if action.effect != "read" or any(_is_made_up(value) for value in inputs.values()):
-            outputs = {output.name: _made_up(output, inputs) for output in action.outputs}
-            self._add(key, action.id, "not_sent", inputs, outputs, None)
-            return action.restore(outputs)
-        extra = {"wanted": step.wanted} if action.takes_wanted else {}
+        sends = action.effect != "read" or any(_is_made_up(value) for value in inputs.values())
         try:
-            result: BaseModel = await action.function(self._catalog.client(action.service), **inputs, **extra)
+            outputs = await (self._imagine(action, inputs) if sends else self._read(step, inputs))
         except Permanent:
             raise  # the interpreter decides, and has it shown
         except NeedsInvite as problem:
@@ -52,9 +56,24 @@ class _DryPort:
         except ConnectorError as problem:
             self._add(key, action.id, "failed", inputs, {}, problem)
             raise
-        outputs = result.model_dump(mode="json")
-        self._add(key, action.id, "succeeded", inputs, outputs, None)
+        self._add(key, action.id, "not_sent" if sends else "succeeded", inputs, outputs, None)
         return action.restore(outputs)
+
+    async def _read(self, step: CompiledStep, inputs: dict[str, Any]) -> dict[str, Any]:
+        action = step.action
+        extra = {"wanted": step.wanted} if action.takes_wanted else {}
+        result: BaseModel = await action.function(self._catalog.client(action.service), **inputs, **extra)
+        return result.model_dump(mode="json")
+
+    async def _imagine(self, action: Action, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Outputs as if the step had been done; what its inputs name is looked up."""
+        known = dict(inputs)
+        for name, form in action.form.model_fields.items():
+            for mark in form.metadata:
+                value = known.get(name)
+                if isinstance(mark, LooksUp) and isinstance(value, str) and not _is_made_up(value):
+                    known[name] = await mark.look_up(self._catalog.client(action.service), value)
+        return {output.name: _made_up(output, known) for output in action.outputs}
 
     async def skip(self, key: str, action: str, inputs: dict[str, Any], error: ConnectorError | None) -> None:
         self._add(key, action, "skipped", inputs, dict(EMPTY), error)

@@ -1,14 +1,77 @@
-"""Counts for Prometheus. They hold no names, ids, addresses or secrets."""
+"""Figures for Prometheus. They hold no names, ids, addresses or secrets, and every label has few values."""
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, generate_latest
+import re
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from importlib.metadata import version
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from zendesk_bridge.flows import open_runs
+from zendesk_bridge.flows.catalog import Connector
+from zendesk_bridge.flows.errors import (
+    Credentials,
+    NeedsInvite,
+    Paced,
+    Permanent,
+    StorageError,
+    Transient,
+    Uncertain,
+)
+from zendesk_bridge.flows.journal import Journal
+from zendesk_bridge.flows.model import utc_now
+
+#: From a local answer to the longest a call may take, in seconds.
+BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+#: Different calls and outcomes that are counted apart; what comes later counts as `other`.
+MOST_CALLS = 500
+OTHER = "other"
+
+# Outcomes of a step's call: by what happens next, as the errors are named.
+_OUTCOMES = (
+    (Paced, "paced"),
+    (Transient, "transient"),
+    (Uncertain, "uncertain"),
+    (Permanent, "permanent"),
+    (NeedsInvite, "needs_invite"),
+    (Credentials, "credentials"),
+)
+# Services make up the codes that they answer with.
+_CODE = re.compile(r"[a-z][a-z0-9_]{0,49}")
 
 
 class Metrics:
     """What `/metrics` shows."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        *,
+        statuses: Callable[[], Mapping[str, str]] = dict,
+        connectors: Callable[[], Iterable[Connector]] = tuple,
+        poller_lag: Callable[[], float | None] = lambda: None,
+        queued_writes: Callable[[], int | None] = lambda: None,
+        written_at: Callable[[], float | None] = lambda: None,
+    ) -> None:
+        """
+        Args:
+            statuses: one word for each connection, `ok` where it works.
+            connectors: the services, with what paces the calls to them.
+            poller_lag: how far the poller is behind, in seconds; None leaves it out.
+            queued_writes: writes that wait for the journal's next commit; None leaves it out.
+            written_at: when the journal last committed, as a Unix time; None leaves it out.
+        """
+        self._journal = journal
+        self._statuses = statuses
+        self._connectors = connectors
+        self._poller_lag = poller_lag
+        self._queued_writes = queued_writes
+        self._written_at = written_at
         self._registry = CollectorRegistry()
         self._runs = Counter(
             "zendesk_connector_runs", "Runs that ended, by status.", ["status"], registry=self._registry
@@ -16,12 +79,35 @@ class Metrics:
         self._events = Counter(
             "zendesk_connector_events", "Zendesk webhook requests, by result.", ["result"], registry=self._registry
         )
+        self._accepted = Counter(
+            "zendesk_connector_accepted_events",
+            "Events that an active flow wanted, by what reported them; both may report one.",
+            ["source"],
+            registry=self._registry,
+        )
         self._calls = Counter(
             "zendesk_connector_api_calls",
             "Calls to Slack and Zendesk, by endpoint and outcome.",
             ["service", "endpoint", "outcome"],
             registry=self._registry,
         )
+        self._steps = Histogram(
+            "zendesk_connector_step_duration_seconds",
+            "What the calls of steps took, looks for lost answers among them, by action and outcome.",
+            ["action", "outcome"],
+            buckets=BUCKETS,
+            registry=self._registry,
+        )
+        # Counted from nothing, so that the first of a kind is an increase.
+        for counter, values in (
+            (self._runs, ("succeeded", "failed", "cancelled")),
+            (self._events, ("accepted", "unwanted", "unknown", "malformed", "refused", "not_stored")),
+            (self._accepted, ("webhook", "poll")),
+        ):
+            for value in values:
+                counter.labels(value)
+        self._counted: set[tuple[str, str, str]] = set()
+        self._observe: dict[tuple[str, type[Any]], Callable[[float], None]] = {}
 
     def run_ended(self, status: str) -> None:
         """Counts a run that ended."""
@@ -31,10 +117,117 @@ class Metrics:
         """Counts a webhook request by what became of it."""
         self._events.labels(result).inc()
 
+    def event_accepted(self, source: str) -> None:
+        """Counts an event that is stored with its runs, by its source: webhook, poll."""
+        self._accepted.labels(source).inc()
+
     def call(self, service: str, endpoint: str, outcome: str) -> None:
         """Counts a call to a service."""
-        self._calls.labels(service, endpoint, outcome).inc()
+        called = (service, endpoint, outcome if _CODE.fullmatch(outcome) else OTHER)
+        if called not in self._counted:
+            if len(self._counted) >= MOST_CALLS:
+                called = (service, OTHER, OTHER)
+            self._counted.add(called)
+        self._calls.labels(*called).inc()
 
-    def render(self) -> bytes:
-        """All counts in Prometheus' text format."""
-        return generate_latest(self._registry)
+    def step(self, action: str, problem: BaseException | None, seconds: float) -> None:
+        """Counts a call of a step, and what it took."""
+        met = (action, type(problem))
+        observe = self._observe.get(met)
+        if observe is None:
+            observe = self._observe[met] = self._steps.labels(action, _outcome(problem)).observe
+        observe(seconds)
+
+    async def render(self) -> bytes:
+        """All figures in Prometheus' text format. What cannot be read is left out."""
+        now = [*await self._of_runs(), *self._of_services(), *self._of_journal(), _build()]
+        if (lag := self._poller_lag()) is not None:
+            now.append(_gauge("poller_lag_seconds", "How far the poller's reading is behind.", {(): lag}))
+        return generate_latest(self._registry) + generate_latest(_Now(now))
+
+    async def _of_runs(self) -> list[Metric]:
+        try:
+            runs, readable = await self._journal.read(open_runs.count), True
+        except StorageError:
+            runs, readable = None, False
+        found = [_gauge("database_readable", "Whether the database can be read: 1 or 0.", {(): readable})]
+        if runs is None:
+            return found
+        ages = {
+            "oldest_waiting_run_age_seconds": (
+                "How long the run that waits longest for something has waited; 0 where none does.",
+                runs.waiting_since,
+            ),
+            "oldest_open_run_age_seconds": (
+                "How long ago the oldest open run was accepted, retried ones left out; 0 where none is open.",
+                runs.accepted_at,
+            ),
+        }
+        now = utc_now()
+        return [
+            *found,
+            _gauge("open_runs", "Runs that have not ended, by status.", _by(runs.by_status), "status"),
+            _gauge("waiting_runs", "Waiting runs, by what they wait for.", _by(runs.by_reason), "reason"),
+            *(
+                _gauge(name, says, {(): max((now - since).total_seconds(), 0.0) if since else 0.0})
+                for name, (says, since) in ages.items()
+            ),
+        ]
+
+    def _of_services(self) -> list[Metric]:
+        up: dict[tuple[str, ...], float] = {(service,): status == "ok" for service, status in self._statuses().items()}
+        budgets: dict[tuple[str, ...], float] = {}
+        waiting: dict[tuple[str, ...], float] = {}
+        for connector in self._connectors():
+            if connector.scheduler is not None:
+                budgets |= {(connector.service, pool): left for pool, left in connector.scheduler.budgets().items()}
+                waiting |= {(connector.service, pool): calls for pool, calls in connector.scheduler.waiting().items()}
+        return [
+            _gauge("connection_up", "Whether the connection to a service works: 1 or 0.", up, "service"),
+            _gauge("budget_remaining", "Calls that may leave now, by limit.", budgets, "service", "bucket"),
+            _gauge("waiting_calls", "Calls that wait for their turn, by limit.", waiting, "service", "bucket"),
+        ]
+
+    def _of_journal(self) -> list[Metric]:
+        commits = CounterMetricFamily("zendesk_connector_journal_commits", "Commits to the database.")
+        commits.add_metric([], self._journal.commits)
+        found: list[Metric] = [commits]
+        if (queued := self._queued_writes()) is not None:
+            found.append(_gauge("journal_queued_writes", "Writes that wait for the next commit.", {(): queued}))
+        if (written := self._written_at()) is not None:
+            found.append(_gauge("last_write_timestamp_seconds", "When the database last took a write.", {(): written}))
+        return found
+
+
+class _Now(Collector):
+    """Figures as they are at this moment."""
+
+    def __init__(self, metrics: list[Metric]) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> list[Metric]:
+        return self._metrics
+
+
+def _gauge(name: str, says: str, values: Mapping[tuple[str, ...], float], *labels: str) -> Metric:
+    family = GaugeMetricFamily(f"zendesk_connector_{name}", says, labels=labels)
+    for key, value in values.items():
+        family.add_metric(key, value)
+    return family
+
+
+def _by(counts: Mapping[str, int]) -> dict[tuple[str, ...], float]:
+    return {(name,): count for name, count in counts.items()}
+
+
+@cache
+def _build() -> Metric:
+    return _gauge("build_info", "The version that runs.", {(version("zendesk-connector"),): 1}, "version")
+
+
+def _outcome(problem: BaseException | None) -> str:
+    if problem is None:
+        return "ok"
+    if not isinstance(problem, Exception):
+        return "cancelled"
+    return next((word for error, word in _OUTCOMES if isinstance(problem, error)), "internal")

@@ -86,6 +86,9 @@ class Ticket(Record):
     created_at: str | None = Field(None, description="When it was created.")
     updated_at: str | None = Field(None, description="When it was last changed.")
     latest_agent_update: str | None = Field(None, description="When an assigned agent last updated it.")
+    latest_agent_comment: str | None = Field(
+        None, description="The text of the newest public comment by an agent or admin, among the newest 100 comments."
+    )
     satisfaction_score: str | None = Field(None, description="good, bad, offered or unoffered.")
     custom_fields: Fields = Field(default_factory=dict, description="Custom fields by id: `custom_fields['360001']`.")
     url: str = Field(description="The page agents work in.")
@@ -138,8 +141,14 @@ class Organization(Record):
     url: str = Field(description="The page agents see.")
 
 
-def ticket_from(answer: Mapping[str, Any], metrics: Mapping[str, Any] | None, base: str) -> Ticket:
-    """A ticket of the REST API as flows see it. Raises Permanent where the answer is no ticket."""
+def ticket_from(
+    answer: Mapping[str, Any], metrics: Mapping[str, Any] | None, base: str, comment: str | None = None
+) -> Ticket:
+    """A ticket of the REST API as flows see it. Raises Permanent where the answer is no ticket.
+
+    Args:
+        comment: the newest public comment of an agent.
+    """
     channel = answer.get("via")
     score = answer.get("satisfaction_rating")
     return _validated(
@@ -151,6 +160,7 @@ def ticket_from(answer: Mapping[str, Any], metrics: Mapping[str, Any] | None, ba
             "satisfaction_score": score.get("score") if isinstance(score, Mapping) else None,
             "custom_fields": _by_id(answer.get("custom_fields")),
             "latest_agent_update": metrics.get("assignee_updated_at") if metrics else None,
+            "latest_agent_comment": comment,
             "url": f"{base}/agent/tickets/{answer.get('id')}",
         },
     )

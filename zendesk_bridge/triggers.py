@@ -9,8 +9,9 @@ import hashlib
 import hmac
 import json
 import logging
+import re
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -24,11 +25,18 @@ log = logging.getLogger(__name__)
 
 SIGNATURE = "X-Zendesk-Webhook-Signature"
 TIMESTAMP = "X-Zendesk-Webhook-Signature-Timestamp"
+#: The same for each try of one delivery.
+INVOCATION = "X-Zendesk-Webhook-Invocation-Id"
 #: How far ahead of ours Zendesk's clock may be, in seconds.
 AHEAD = 300.0
 
 ASSIGNMENT = "zendesk.ticket_agent_assignment_changed"
 _ASSIGNMENT_TYPE = "zen:event-type:ticket.agent_assignment_changed"
+#: What the body says that a Zendesk trigger sends through a webhook of its own.
+NOTICE_TYPE = "zendesk-connector.assignment"
+
+
+_WITHOUT_SECONDS = re.compile(r"T\d\d:?\d\d(?!:?\d)")
 
 
 class NotAnObject(ValueError):
@@ -124,23 +132,26 @@ def refusal(
     return None
 
 
-def parse_webhook(body: bytes) -> Event | None:
-    """The event in a webhook's body; None where it is none we know. Raises NotAnObject."""
+def parse_webhook(body: bytes, invocation: str | None = None) -> Event | None:
+    """The event in a webhook's body; None where it is none we know. Raises NotAnObject.
+
+    Args:
+        invocation: the delivery's own id, the same for each of its tries.
+    """
     try:
         message = json.loads(body)
     except (ValueError, RecursionError) as problem:
         raise NotAnObject("the body is no JSON") from problem
     if not isinstance(message, dict):
         raise NotAnObject("the body is no JSON object")
+    if message.get("type") == NOTICE_TYPE:
+        return _in_notice(message, body, invocation)
     if message.get("type") != _ASSIGNMENT_TYPE:
         return None
     try:
         envelope = _Body.model_validate(message)
         detail, change = envelope.detail, envelope.event if isinstance(envelope.event, dict) else {}
-        moment = parse_time(str(envelope.time or detail.get("updated_at") or rfc3339(utc_now())))
-        if not 2000 <= moment.year <= 2999:
-            raise ValueError(f"its time is {moment.year}")
-        occurred = rfc3339(moment)
+        occurred = _moment(envelope.time or detail.get("updated_at") or rfc3339(utc_now()))
     except (ValidationError, ValueError, OverflowError) as problem:
         log.warning("an assignment event cannot be read: %s", _brief(problem))
         return None
@@ -149,16 +160,96 @@ def parse_webhook(body: bytes) -> Event | None:
     return _event(fields, envelope.id, "webhook", occurred)
 
 
+def _in_notice(message: Mapping[str, Any], body: bytes, invocation: str | None) -> Event | None:
+    """The event that a Zendesk trigger tells of: a ticket, who has it, and when it was changed."""
+    if "assignee_id" not in message:
+        log.warning("a Zendesk trigger's message has no assignee_id: add it to the JSON body of the trigger's webhook")
+        return None
+    ticket_id, assignee_id, stamp = (_id(message.get(name)) for name in ("ticket_id", "assignee_id", "updated_at"))
+    try:
+        occurred = _moment(stamp)
+    except (ValueError, OverflowError):
+        log.warning("a Zendesk trigger's message has no time: use {{ticket.updated_at_with_timestamp}} as updated_at")
+        occurred, event_id = rfc3339(utc_now()), invocation or hashlib.sha256(body).hexdigest()
+    else:
+        # Zendesk's own example has no seconds: a ticket may have gone to and fro within the minute.
+        told_apart = invocation if invocation and _WITHOUT_SECONDS.search(str(stamp)) else ""
+        event_id = hashlib.sha256(f"{ticket_id} {assignee_id} {occurred} {told_apart}".encode()).hexdigest()
+    return _event({"id": ticket_id, "assignee_id": assignee_id}, f"trigger-{event_id[:64]}", "webhook", occurred)
+
+
+def parse_audits(audits: Iterable[Any]) -> list[Event]:
+    """The assignments in a page of the incremental export of ticket events, in order of time.
+
+    They have what the export tells of them; `with_ticket` adds the rest. An audit that cannot be read is left out.
+    """
+    events: list[Event] = []
+    for audit in audits:
+        try:
+            events += _in_audit(audit)
+        except (ValueError, OverflowError) as problem:
+            log.warning("a ticket event of the export cannot be read: %s", problem)
+    return sorted(events, key=lambda event: event.occurred_at)
+
+
+def _in_audit(audit: Any) -> list[Event]:
+    if not isinstance(audit, Mapping):
+        raise ValueError("it is no object")  # noqa: TRY004 - all that is wrong with a payload is a ValueError
+    children = audit.get("child_events")
+    changes = [each for each in children if _assigns(each)] if isinstance(children, list) else []
+    if not changes:
+        return []
+    audit_id = _id(audit.get("id"))
+    if audit_id is None:
+        raise ValueError(f"it has no id; its ticket is {audit.get('ticket_id')!r:.40}")
+    occurred = _moment(audit.get("created_at") or _of_epoch(audit.get("timestamp")))
+    events = []
+    for number, change in enumerate(changes, 1):
+        fields = {
+            "id": audit.get("ticket_id"),
+            "assignee_id": _id(change["assignee_id"]),
+            "previous_assignee_id": _id(change.get("previous_value")),
+            "actor_id": _id(audit.get("updater_id")),
+        }
+        event = _event(fields, f"audit-{audit_id}" + (f"-{number}" if number > 1 else ""), "poll", occurred)
+        events += [event] if event else []
+    return events
+
+
+def _assigns(child: Any) -> bool:
+    """Whether a part of an audit gave the ticket to somebody, or took it away."""
+    if not isinstance(child, Mapping) or "assignee_id" not in child:
+        return False
+    current, previous = _id(child["assignee_id"]), _id(child.get("previous_value"))
+    match child.get("event_type", "Change"):
+        case "Create":
+            return current is not None
+        case "Change":
+            return current != previous or "previous_value" not in child
+    return False
+
+
+def with_ticket(event: Event, ticket: Mapping[str, Any]) -> Event:
+    """A polled event with the ticket's fields as they are now."""
+    own = {name: event.data[name] for name in ("assignee_id", "previous_assignee_id", "actor_id")}
+    fields = {**_as_told(ticket), **own, "id": event.data["ticket_id"]}
+    return _event(fields, event.id, event.source, rfc3339(event.occurred_at)) or event
+
+
 def assignment_of(ticket: Mapping[str, Any], event_id: str) -> Event | None:
     """The event of a ticket as if it were assigned now to whom it is assigned: for a test with a live ticket."""
-    fields = {**ticket, "form_id": ticket.get("ticket_form_id"), "custom_status": ticket.get("custom_status_id")}
-    return _event(fields, event_id, "test", rfc3339(utc_now()))
+    return _event(_as_told(ticket), event_id, "test", rfc3339(utc_now()))
+
+
+def _as_told(ticket: Mapping[str, Any]) -> dict[str, Any]:
+    """A ticket's fields under the names that events have for them."""
+    return {**ticket, "form_id": ticket.get("ticket_form_id"), "custom_status": ticket.get("custom_status_id")}
 
 
 def _event(fields: Mapping[str, Any], event_id: str, source: str, occurred_at: str) -> Event | None:
     """An assignment's event; None without a ticket's id. Other fields that are odd are left out."""
     ticket_id = _id(fields.get("id"))
-    if ticket_id is None or not ticket_id.isdigit():
+    if ticket_id is None or not (ticket_id.isascii() and ticket_id.isdigit()):
         log.warning("an assignment event names no ticket")
         return None
     via = fields.get("via")
@@ -184,6 +275,24 @@ def _event(fields: Mapping[str, Any], event_id: str, source: str, occurred_at: s
 def _id(value: Any) -> str | None:
     text = id_text(value) if isinstance(value, str | int) else None
     return text if isinstance(text, str) else None
+
+
+def _moment(value: Any) -> str:
+    """A time in our own form. Raises ValueError, OverflowError."""
+    moment = parse_time(str(value))
+    if not 2000 <= moment.year <= 2999:
+        raise ValueError(f"its time is {moment.year}")
+    return rfc3339(moment)
+
+
+def _of_epoch(value: Any) -> str:
+    """Seconds since 1970, as a time. Raises ValueError, OverflowError."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ValueError("it has no time")  # noqa: TRY004 - all that is wrong with a payload is a ValueError
+    try:
+        return rfc3339(dt.datetime.fromtimestamp(float(value), dt.UTC))
+    except OSError as problem:
+        raise ValueError("its time is out of range") from problem
 
 
 def _brief(problem: Exception) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 #: Whatever reads a pipe wants a line to be a line.
 _PIPE_WIDTH = 10_000
 #: From this width on, tables show what else there is.
@@ -57,7 +57,7 @@ def json(value: Any) -> None:
 
 def complaint(line: str) -> None:
     """A line to standard error."""
-    print(_clean(line), file=sys.stderr)
+    print(" ".join(_clean(line).split("\n")), file=sys.stderr)
 
 
 def done(line: str, then: str = "") -> None:
@@ -65,6 +65,25 @@ def done(line: str, then: str = "") -> None:
     _line(line, None)
     if then:
         _line(then, "yellow")
+
+
+def backed_up(file: str, size: int, key_file: str | None) -> None:
+    """What a backup has, and what it has not."""
+    megabytes = size / 1e6
+    _line(f"{file}: {megabytes:.1f} MB, whole. It holds what the history tells of people: keep it safe.", "green")
+    key = key_file or "CONNECTOR_SECRET_KEY"
+    _line(f"The key is not in it: keep {key} too, and apart from it. It opens the tokens that are stored.", "yellow")
+
+
+def forgotten(answer: Mapping[str, Any]) -> None:
+    """What was removed of somebody, and what was not."""
+    counts = (f"{name} {answer[name]}" for name in ("runs", "steps", "events", "requests", "remembered"))
+    _line(f"Removed: {', '.join(counts)}.", None)
+    for each in answer["left"]:
+        _line(f"Left: {each['run']}, which is {each['status']}.", "yellow")
+    if answer["left"]:
+        _line("End those with `zendesk-connector runs cancel RUN`, or wait; then ask again.", "yellow")
+    _line("Backups made before still have it.", "dim")
 
 
 def flows(rows: list[dict[str, Any]]) -> None:
@@ -185,7 +204,7 @@ def step_in_brief(row: dict[str, Any]) -> None:
 
     _step_line(row)
     for title, values in (("in ", row["inputs"]), ("out", row["outputs"])):
-        pairs = [f"{name}: {_shortened(_as_text(value))}" for name, value in _present(values)]
+        pairs = [f"{_clean(name)}: {_shortened(_as_text(value))}" for name, value in _present(values)]
         if pairs:
             words = Text(f"    {title} {', '.join(pairs)}", style="dim")
             _console().print(words, no_wrap=True, overflow="ellipsis")
@@ -204,9 +223,9 @@ def _step_line(row: dict[str, Any]) -> None:
     colour = _COLOURS.get(row["status"], "")
     words = Text.assemble(
         ("● ", colour),
-        (f"{row['key']}  ", "bold"),
-        (f"{row['action']}  ", "dim"),
-        (row["status"].replace("_", " "), colour),
+        (f"{_clean(row['key'])}  ", "bold"),
+        (f"{_clean(row['action'])}  ", "dim"),
+        (_clean(row["status"]).replace("_", " "), colour),
         (f"  {_took(row['started_at'], row['finished_at'])}", "dim"),
     )
     _console().print(words)
@@ -340,7 +359,9 @@ def _print_table(console: Console, table: Table) -> None:
 def _cell(value: str, otherwise: str = "") -> Text:
     from rich.text import Text
 
-    return Text(_clean(value), style=_COLOURS.get(value.split(" ")[0], otherwise))
+    # A row is a line, whatever is in its cells.
+    text = " ".join(_clean(value).split("\n"))
+    return Text(text, style=_COLOURS.get(value.split(" ")[0], otherwise))
 
 
 def _line(text: str, style: str | None) -> None:
@@ -366,7 +387,7 @@ def _pairs(title: str, values: Mapping[str, Any]) -> None:
         text = _clean(_as_text(value)).rstrip("\n")
         if "\n" in text:
             text = "\n" + "\n".join(f"  {line}".rstrip() for line in text.split("\n"))
-        for line in Text.assemble((f"{title} {name}: ", "dim"), text).wrap(console, max(console.width - 4, 20)):
+        for line in Text.assemble((f"{title} {_clean(name)}: ", "dim"), text).wrap(console, max(console.width - 4, 20)):
             line.rstrip()
             console.print(Text("    ").append_text(line) if line.plain else line, soft_wrap=True)
 

@@ -20,12 +20,15 @@ SHOWN = 50
 def commands() -> typer.Typer:
     """The commands."""
     app = typer.Typer(
-        help="Shows what happened, step by step; retries and cancels.", no_args_is_help=True, rich_markup_mode=None
+        help="Shows what happened, step by step; retries, cancels, forgets.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
     )
     app.command("list")(list_runs)
     app.command("show")(show)
     app.command("retry")(retry)
     app.command("cancel")(cancel)
+    app.command("forget")(forget)
     return app
 
 
@@ -68,6 +71,21 @@ def retry(
 def cancel(run_id: RunId, as_json: Json = False) -> None:
     """Ends a run that has not ended."""
     _change("cancel", {"run": run_id}, as_json)
+
+
+def forget(
+    requester: Annotated[str, typer.Option(metavar="EMAIL", help="The e-mail address, or the Zendesk id.")],
+    as_json: Json = False,
+) -> None:
+    """Removes what is recorded of a requester.
+
+    The runs about their tickets with all that was read and sent, and what is remembered of the address. Nothing of it
+    is left in the database's files. Runs that have not ended are left, and named.
+    """
+    if "@" not in requester and not requester.strip().isdigit():
+        raise typer.BadParameter("give an e-mail address or a Zendesk id", param_hint="--requester")
+    answer = run(lambda sides: sides.bridge.request("forget", {"requester": requester}, who()))
+    display.json(answer) if as_json else display.forgotten(answer)
 
 
 def _change(verb: str, args: dict[str, Any], as_json: bool) -> None:

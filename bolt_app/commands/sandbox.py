@@ -18,8 +18,8 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from bolt_app import logs
 from bolt_app.commands import display
-from bolt_app.commands.serve import configure_logging
 from bolt_app.commands.testing import watch
 from bolt_app.sandbox import SlackServer
 from bolt_app.sandbox.records import Message
@@ -48,7 +48,7 @@ class Stage:
 
 def play(once: bool) -> int:
     """Plays until `q` is pressed, the input ends, or, with `once`, one message was shown; returns the exit code."""
-    configure_logging(logging.ERROR)
+    logs.configure(logging.ERROR)  # what is secret here is made up, and new each time
     try:
         return asyncio.run(_play(once))
     except KeyboardInterrupt:

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from bolt_app.commands.serve import configure_logging
+from bolt_app import logs
 from bolt_app.composition import Sides, wire
 from bolt_app.settings import Settings, load
 
@@ -20,10 +20,11 @@ def run(work: Callable[[Sides], Awaitable[T]], settings: Settings | None = None)
 
     Raises SettingsError and whatever the work raises.
     """
-    configure_logging(logging.ERROR)
+    settings = settings or load()
+    logs.configure(logging.ERROR, settings)
 
     async def within() -> T:
-        sides = wire(settings or load())
+        sides = wire(settings)
         try:
             return await work(sides)
         finally:

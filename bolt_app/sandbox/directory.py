@@ -1,5 +1,6 @@
 """The methods about who and what is in the workspace: people, channels, members, and the app itself."""
 
+from collections.abc import Callable
 from typing import Any
 
 from bolt_app.sandbox.paging import page
@@ -18,7 +19,7 @@ from bolt_app.sandbox.people import (
 from bolt_app.sandbox.records import Channel
 from bolt_app.sandbox.web_call import RefusalError, WebCall
 
-# `types` of conversations.list and the scope each needs.
+# `types` of conversations.list and users.conversations, and the scope each needs.
 TYPE_SCOPES = {
     "public_channel": "channels:read",
     "private_channel": "groups:read",
@@ -133,6 +134,31 @@ def conversation_info(call: WebCall) -> dict[str, Any]:
 
 def conversation_list(call: WebCall) -> dict[str, Any]:
     """conversations.list: public channels, and the private ones the bot is in."""
+    shown, more = _channels(call, lambda channel: channel.has_bot or not channel.is_private)
+    return {
+        "channels": [_channel(call, channel, with_members=not channel.is_im) for channel in shown],
+        "response_metadata": more,
+    }
+
+
+def user_conversations(call: WebCall) -> dict[str, Any]:
+    """users.conversations: what the bot is in, or what somebody else is in as far as the bot sees it."""
+    # Slack documents no error for a person who is not there.
+    user = call.text("user") or BOT_USER_ID
+
+    def is_in(channel: Channel) -> bool:
+        return user in channel.members and (channel.has_bot or not channel.is_private)
+
+    shown, more = _channels(call, is_in)
+    described = [_channel(call, channel) for channel in shown]
+    # Unlike conversations.list, by Slack's own examples.
+    for each in described:
+        for name in ("is_member", "updated"):
+            each.pop(name, None)
+    return {"channels": described, "response_metadata": more}
+
+
+def _channels(call: WebCall, seen: Callable[[Channel], bool]) -> tuple[list[Channel], dict[str, Any]]:
     types = [kind.strip() for kind in (call.text("types") or "public_channel").split(",")]
     if not set(types) <= TYPE_SCOPES.keys():
         raise RefusalError("invalid_types")
@@ -142,15 +168,9 @@ def conversation_list(call: WebCall) -> dict[str, Any]:
     channels = [
         channel
         for channel in call.state.channels.values()
-        if channel.kind in kinds
-        and (channel.has_bot or not channel.is_private)
-        and not (call.flag("exclude_archived") and channel.is_archived)
+        if channel.kind in kinds and seen(channel) and not (call.flag("exclude_archived") and channel.is_archived)
     ]
-    shown, more = page(call, channels, "channel", limit=call.limit(default=100, highest=999))
-    return {
-        "channels": [_channel(call, channel, with_members=not channel.is_im) for channel in shown],
-        "response_metadata": more,
-    }
+    return page(call, channels, "channel", limit=call.limit(default=100, highest=999))
 
 
 def _channel(call: WebCall, channel: Channel, *, with_members: bool = False) -> dict[str, Any]:

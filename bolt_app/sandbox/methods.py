@@ -196,6 +196,14 @@ METHODS: tuple[Method, ...] = (
         tier="t3",
     ),
     Method(
+        name="users.conversations",
+        does=directory.user_conversations,
+        arguments=("user", "types", "exclude_archived", *PAGE),
+        scopes=READ,
+        errors=("invalid_types", "invalid_cursor", "invalid_limit"),
+        tier="t3",
+    ),
+    Method(
         name="users.info",
         does=directory.user_info,
         arguments=("user", "include_locale"),

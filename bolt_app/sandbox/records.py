@@ -9,7 +9,9 @@ from bolt_app.sandbox.people import APP_ID, APP_NAME, BOT_ID, BOT_USER_ID, JOINE
 
 TS_SHAPE = re.compile(r"^\d{1,12}\.\d{6}$")
 
-FaultKind = Literal["error", "rate_limited", "http", "http_after", "drop", "drop_after", "slow", "half_body"]
+FaultKind = Literal[
+    "error", "rate_limited", "http", "http_after", "drop", "drop_after", "slow", "slow_after", "half_body"
+]
 
 
 def is_ts(value: str) -> bool:
@@ -189,8 +191,9 @@ class Fault:
 
     `error` answers the code in `error`; `rate_limited` answers 429 with `retry_after`; `http` answers `status` with a
     page of HTML; `drop` closes the connection: in these four nothing is done. `http_after` and `drop_after` do it and
-    then answer `status`, or nothing; `half_body` does it and breaks off in the middle of the answer; `slow` waits
-    `delay` seconds before doing it (every kind waits for `delay` if one is given).
+    then answer `status`, or nothing; `half_body` does it and breaks off in the middle of the answer; `slow_after` does
+    it and answers `delay` seconds later; `slow` waits that long before doing it (as every other kind does if a `delay`
+    is given).
     """
 
     method: str

@@ -93,7 +93,7 @@ class SlackServer:
             given = answer(self.state, received, self.sockets.new_ticket)
             self._record(request, received, given, None)
             return _reply(given)
-        if fault.delay:
+        if fault.delay and fault.kind != "slow_after":
             await asyncio.sleep(fault.delay)
         if fault.kind in ("error", "rate_limited"):
             given = rate_limited(fault.retry_after) if fault.kind == "rate_limited" else refused(fault.error or "")
@@ -104,6 +104,8 @@ class SlackServer:
         else:
             given = answer(self.state, received, self.sockets.new_ticket)
         self._record(request, received, given, fault)
+        if fault.kind == "slow_after":
+            await asyncio.sleep(fault.delay)
         return await _spoil(request, given, fault)
 
     async def _read(self, request: web.Request) -> Received:
@@ -174,7 +176,7 @@ async def _spoil(request: web.Request, given: Answer, fault: Fault) -> web.Strea
     """The answer, or what the fault leaves of it."""
     if fault.kind in ("http", "http_after"):
         return web.Response(status=fault.status, text=BROKEN_PAGE, content_type=fault.content_type)
-    if fault.kind == "slow":
+    if fault.kind in ("slow", "slow_after"):
         return _reply(given)
     if fault.kind == "half_body":
         whole = json.dumps(given.body).encode()

@@ -11,6 +11,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,6 +84,7 @@ def type_in() -> Iterator[Type]:
     """Types a command in this process; without a terminal, as in a pipe."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
+    hooks = sys.excepthook, threading.excepthook
     levels = {name: logging.getLogger(name).level for name in ("bolt_app", "zendesk_bridge")}
 
     def typed(*arguments: str) -> Said:
@@ -104,6 +106,7 @@ def type_in() -> Iterator[Type]:
     yield type_it
     root.handlers[:] = handlers
     root.setLevel(level)
+    sys.excepthook, threading.excepthook = hooks
     for name, each in levels.items():
         logging.getLogger(name).setLevel(each)
 

@@ -9,8 +9,8 @@ import pytest
 from bolt_app.actions import ACTIONS
 from bolt_app.client import SlackClient
 from bolt_app.sandbox import Fault, SlackServer
-from bolt_app.sandbox.people import ADA, BOT_USER_ID, GONE, NOOR, OLD_NEWS, RANDOM, SLACKBOT, SUPPORT
-from bolt_app.text import escape
+from bolt_app.sandbox.people import ADA, BOT_USER_ID, ESCALATIONS, GONE, NOOR, OLD_NEWS, RANDOM, SLACKBOT, SUPPORT
+from bolt_app.text import escape, inserted
 from zendesk_bridge.flows.catalog import Action, Catalog, Connector, Identity, Once
 from zendesk_bridge.flows.errors import ConnectorError, FlowError, NeedsInvite, Permanent, Uncertain
 
@@ -140,7 +140,7 @@ def test_only_messages_take_inserted_values_escaped(do: Doing) -> None:
         for each in action.inputs
         if each.insert
     }
-    assert set(inserting.values()) == {escape}
+    assert set(inserting.values()) == {inserted}
     assert {name for _, name in inserting} == {"message"}
     assert len(inserting) == 3
 
@@ -160,9 +160,57 @@ async def test_a_message_appears_in_the_channel(server: SlackServer, do: Doing) 
     }
 
 
-@pytest.mark.parametrize("name", ["support", "#support", " #support\n"])
-async def test_a_public_channels_name_is_good_for_posting(server: SlackServer, do: Doing, name: str) -> None:
+@pytest.mark.parametrize("name", ["support", "#support", " #support\n", "Support", "#SUPPORT"])
+async def test_a_channels_name_is_as_good_as_its_id(server: SlackServer, do: Doing, name: str) -> None:
     assert (await do("post_message_to_channel", channel=name, message="hi"))["channel"] == SUPPORT.id
+    assert server.state.calls_to("chat.postMessage")[0].arguments["channel"] == SUPPORT.id
+
+
+async def test_a_name_in_capitals_is_no_id(server: SlackServer, do: Doing) -> None:
+    channels = [server.state.add_channel(name) for name in ("gdpr", "customers")]
+    for name, channel in zip(("GDPR", "#CUSTOMERS"), channels, strict=True):
+        assert (await do("post_message_to_channel", channel=name, message="hi"))["channel"] == channel.id
+
+
+@pytest.mark.parametrize("name", ["été", "e\u0301te\u0301", "ÉTÉ"])
+async def test_a_name_is_the_same_however_its_letters_are_written(server: SlackServer, do: Doing, name: str) -> None:
+    channel = server.state.add_channel("été", is_private=True)
+    assert (await do("post_message_to_channel", channel=f"#{name}", message="hi"))["channel"] == channel.id
+
+
+@pytest.mark.parametrize(
+    ("channel", "why"),
+    [
+        ("", "is needed"),
+        (" # ", "is needed"),
+        (NOOR.id, "is a person"),
+        ("noor@example.com", "is a person"),
+        ("@noor", "is a person"),
+        ("our support", "no channel's name"),
+        ("<#C0SUPPORT1|support>", "no channel's name"),
+        ("support, random", "no channel's name"),
+        ("support\ud800", "no channel's name"),
+        ("x" * 81, "no channel's name"),
+    ],
+)
+async def test_what_names_no_channel_is_refused_before_anything_is_called(
+    server: SlackServer, do: Doing, channel: str, why: str
+) -> None:
+    problem = await do.error("post_message_to_channel", channel=channel, message="hi")
+    assert isinstance(problem, FlowError)
+    assert "'channel'" in problem.message
+    assert why in problem.message
+    assert server.state.calls == []
+
+
+async def test_a_post_to_a_name_waits_for_the_invitation(server: SlackServer, do: Doing) -> None:
+    for action in ("post_message_to_channel", "reply_in_thread"):
+        problem = await do.error(action, channel="Escalations", message="hi")
+        assert isinstance(problem, NeedsInvite)
+        assert problem.channel == "#escalations"
+    server.state.invite(ESCALATIONS.id)
+    await do("post_message_to_channel", channel="escalations", message="hi")
+    assert [message.channel for message in server.state.posted()] == [ESCALATIONS.id]
 
 
 async def test_a_post_waits_for_the_invitation(server: SlackServer, do: Doing) -> None:
@@ -178,8 +226,9 @@ async def test_an_archived_channel_takes_no_post(do: Doing) -> None:
     assert (type(problem), problem.code) == (Permanent, "is_archived")
 
 
-async def test_a_post_whose_answer_was_lost_is_found(server: SlackServer, do: Doing) -> None:
-    mark, inputs = once(), {"channel": SUPPORT.id, "message": "hi"}
+@pytest.mark.parametrize("channel", [SUPPORT.id, "#support"])
+async def test_a_post_whose_answer_was_lost_is_found(server: SlackServer, do: Doing, channel: str) -> None:
+    mark, inputs = once(), {"channel": channel, "message": "hi"}
     assert await do.find("post_message_to_channel", **inputs, once=mark) == {}
     server.state.faults.append(Fault(method="chat.postMessage", kind="http_after"))
     with pytest.raises(Uncertain):
@@ -192,13 +241,6 @@ async def test_a_post_whose_answer_was_lost_is_found(server: SlackServer, do: Do
         "ok": True,
         "permalink": server.state.permalink(message),
     }
-
-
-async def test_a_post_to_a_name_cannot_be_looked_for_and_the_hint_says_what_to_use(do: Doing) -> None:
-    with pytest.raises(Permanent) as caught:
-        await do.find("post_message_to_channel", channel="support", message="hi", once=once())
-    assert caught.value.code == "channel_id_needed"
-    assert "id" in caught.value.hint
 
 
 # Direct messages
@@ -276,7 +318,7 @@ async def test_a_reply_among_direct_messages_goes_by_the_address(server: SlackSe
     assert thread == server.state.messages_to(NOOR.id)
 
 
-@pytest.mark.parametrize("where", [{"channel": SUPPORT.id}, {"email": "noor@example.com"}])
+@pytest.mark.parametrize("where", [{"channel": SUPPORT.id}, {"channel": "support"}, {"email": "noor@example.com"}])
 @pytest.mark.parametrize("in_thread", [True, False])
 async def test_a_reply_whose_answer_was_lost_is_found(
     server: SlackServer, do: Doing, where: dict[str, str], in_thread: bool
@@ -377,13 +419,22 @@ async def test_a_neighbours_message_is_never_fetched_instead(server: SlackServer
         ("reply_in_thread", {"message": "x", "thread_ts": "1.000001"}),
     ],
 )
-async def test_where_slack_wants_an_id_a_name_is_refused_with_a_hint(
+async def test_where_slack_takes_ids_only_a_name_is_as_good(
     server: SlackServer, do: Doing, name: str, inputs: dict[str, str]
 ) -> None:
-    problem = await do.error(name, channel="#support", **inputs)
-    assert (type(problem), problem.code) == (Permanent, "channel_id_needed")
-    assert "Use the id" in problem.hint
-    assert server.state.calls == []
+    said = server.state.say(ADA.id, SUPPORT.id, "help")
+    given = {key: said.ts if value == "1.000001" else value for key, value in inputs.items()}
+    await do(name, channel="#support", **given)
+    asked = [call.arguments["channel"] for call in server.state.calls if "channel" in call.arguments]
+    assert set(asked) == {SUPPORT.id}
+    assert isinstance(await do.error(name, channel="#nowhere", **given), NeedsInvite)
+
+
+async def test_permalinks_of_what_was_fetched_by_name_have_the_id(server: SlackServer, do: Doing) -> None:
+    said = server.state.say(ADA.id, SUPPORT.id, "help")
+    fetched = await do("fetch_message", channel="support", timestamp=said.ts)
+    thread = await do("fetch_thread_messages", channel="support", thread_ts=said.ts)
+    assert fetched["permalink"] == thread["messages"][0]["permalink"] == server.state.permalink(said)
 
 
 @pytest.mark.parametrize(

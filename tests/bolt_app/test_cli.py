@@ -51,10 +51,11 @@ def test_there_are_the_commands_that_the_documentation_names() -> None:
         "serve",
         "sandbox",
         "doctor",
+        "backup",
         *("flows", "flows list", "flows show", "flows check", "flows schema"),
         *("flows reference", "flows sync"),
         *("flows activate", "flows deactivate", "flows test"),
-        *("runs", "runs list", "runs show", "runs retry", "runs cancel"),
+        *("runs", "runs list", "runs show", "runs retry", "runs cancel", "runs forget"),
         *("connections", "connections list"),
     }
 

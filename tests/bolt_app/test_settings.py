@@ -211,13 +211,29 @@ def test_what_serve_needs_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
         (["ZENDESK_CLIENT_ID"], {"ZENDESK_OAUTH_TOKEN": "t"}, []),
         (["ZENDESK_CLIENT_ID"], {"ZENDESK_EMAIL": "a@b.example", "ZENDESK_API_TOKEN": "t"}, []),
         (["ZENDESK_CLIENT_ID"], {"ZENDESK_EMAIL": "a@b.example"}, ["ZENDESK_CLIENT_ID"]),
-        (["ZENDESK_WEBHOOK_SECRET"], {}, ["ZENDESK_WEBHOOK_SECRET"]),
+        (["ZENDESK_WEBHOOK_SECRET"], {}, []),
+        ([], {"ZENDESK_POLL_SECONDS": "0"}, []),
+        (["ZENDESK_WEBHOOK_SECRET"], {"ZENDESK_POLL_SECONDS": "0"}, ["ZENDESK_WEBHOOK_SECRET"]),
     ],
 )
 def test_what_serve_lacks_is_named(
     without: list[str], others: dict[str, str], named: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert missing(monkeypatch, *without, **others) == named
+
+
+def test_with_neither_a_webhook_nor_polls_one_line_names_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZENDESK_POLL_SECONDS", "0")
+    (line,) = [each for each in load().problems() if "WEBHOOK" in each]
+    assert line.startswith("ZENDESK_WEBHOOK_SECRET: ")
+    assert "ZENDESK_POLL_SECONDS" in line
+
+
+def test_how_zendesk_is_polled_reaches_the_bridge(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (load().bridge().polling.every, load().bridge().polling.ai_agent_tickets) == (60.0, False)
+    monkeypatch.setenv("ZENDESK_POLL_SECONDS", "15")
+    monkeypatch.setenv("ZENDESK_AI_AGENT_TICKETS", "true")
+    assert (load().bridge().polling.every, load().bridge().polling.ai_agent_tickets) == (15.0, True)
 
 
 def test_an_api_token_works_and_is_warned_about(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,15 +19,17 @@ from bolt_app.text import (
     SlackTs,
     escape,
     fit,
+    inserted,
     is_channel_id,
     is_person_id,
     permalink,
     plain,
+    settle,
 )
 from zendesk_bridge.flows.catalog import Inserted, Made
 from zendesk_bridge.flows.template import Template
 
-STRIPPED = [chr(code) for code in range(32) if chr(code) not in "\n\t"]
+STRIPPED = [chr(code) for code in [*range(32), *range(0x7F, 0xA0), 0xFDD0, 0xFDD1] if chr(code) not in "\n\t"]
 TURNING = [*map(chr, range(0x202A, 0x202F)), *map(chr, range(0x2066, 0x206A))]
 
 typed = st.text(
@@ -106,6 +108,79 @@ def test_a_template_of_one_variable_is_escaped_as_well() -> None:
     assert Template("{{ subject }}").text({"subject": "<!channel>"}, escape) == "&lt;!channel&gt;"
 
 
+def sent(template: str, **values: object) -> str:
+    """The message that a flow's author and their values make together."""
+    return settle(Template(template).text(values, inserted))
+
+
+@pytest.mark.parametrize(
+    ("template", "value", "text"),
+    [
+        ("<{{ v }}>", "https://example.com/a?b=1&c=2", "<https://example.com/a?b=1&amp;c=2>"),
+        ("<{{ v }}|Open>", " HTTP://example.com\n", "<HTTP://example.com|Open>"),
+        ("<{{ v }}|Open>", "mailto:mira@example.com", "<mailto:mira@example.com|Open>"),
+        ("<mailto:{{ v }}|Write>", "mira@example.com", "<mailto:mira@example.com|Write>"),
+        ("<https://example.com/{{ v }}|Open>", "a b|c<d>", "<https://example.com/a%20b%7Cc%3Cd%3E|Open>"),
+        ("<https://{{ v }}.example.com>", "acme", "<https://acme.example.com>"),
+        ("<https://example.com|{{ v }}>", "a|b\nc & <d>", "<https://example.com|a¦b c &amp; &lt;d&gt;>"),
+        ("<slack://open|{{ v }}>", "Open", "<slack://open|Open>"),
+        ("<{{ v }}|Open>", "https://example.com|Your bank", "<https://example.com%7CYour%20bank|Open>"),
+        ("<{{ v }}|Open>", None, "Open"),
+        ("<{{ v }}>", "", ""),
+        ("<@{{ v }}>", "U0ADA00001", "<@U0ADA00001>"),
+        ("<#{{ v }}>", "C0SUPPORT1", "<#C0SUPPORT1>"),
+        ("<!subteam^{{ v }}>", "S0TEAM0001", "<!subteam^S0TEAM0001>"),
+        ("<!date^{{ v }}^{date_short}|then>", "1700000000", "<!date^1700000000^{date_short}|then>"),
+        ("<!here> {{ v }} <https://a.example|a>", "x", "<!here> x <https://a.example|a>"),
+        ("1 < 2 {{ v }}", "x", "1 &lt; 2 x"),
+        ("1 < 2 <{{ v }}|Open>", "https://a.example", "1 &lt; 2 <https://a.example|Open>"),
+        ("1 < 2 {{ v }} <!here>", "x", "1 &lt; 2 x <!here>"),
+        ("<<{{ nothing }}|{{ v }}>>", "!here", "&lt;!here>"),
+        ("<https://a.example <{{ v }}>>", "x|y", "&lt;https://a.example &lt;x|y&gt;>"),
+    ],
+)
+def test_an_author_can_make_links_and_mentions_of_values(template: str, value: object, text: str) -> None:
+    assert sent(template, v=value) == text
+    assert settle(text) == text
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(
+            "javascript:alert(1)",
+            "java\nscript:alert(1)",
+            "JAVASCRIPT:alert(1)",
+            "data:text/html,x",
+            "file:///etc/passwd",
+        ),
+        *("slack://open", "tel:1", "//example.com", "https:", "https:///x", "http://", "mailto:", "x"),
+        *("!here", "!channel", "!everyone", "@U0ADA00001", "#C0SUPPORT1", "!subteam^S0TEAM0001", "!date^1^x^file:///x"),
+        *("U0ADA00001|https://example.com", "|https://example.com", "https\u200b://example.com"),
+    ],
+)
+@pytest.mark.parametrize("template", ["<{{ v }}>", "<{{ v }}|label>", "<!{{ v }}>", "<{{ v }}", "<{{ v }} <b>"])
+def test_a_value_makes_no_other_link_and_no_mention(template: str, value: str) -> None:
+    text = sent(template, v=value)
+    assert "<" not in text.replace("<b>", "")
+    assert ">" not in text.replace("<b>", "")
+
+
+@pytest.mark.parametrize(
+    "value", ["U1> <!here", "!here", "u0ada", "", None, "U0 ADA", "S0TEAM0001", "https://a.example"]
+)
+@pytest.mark.parametrize("template", ["<@{{ v }}>", "<#{{ v }}>", "<!date^{{ v }}^{date}|then>", "<!subteam^x{{ v }}>"])
+def test_a_mention_that_the_author_began_takes_an_id_alone(template: str, value: str | None) -> None:
+    assert "<" not in sent(template, v=value)
+
+
+def test_our_own_mention_stays_a_mention_and_takes_no_part_in_a_link() -> None:
+    mention = SlackMarkup("<@U0ADA00001>")
+    assert sent("Hi {{ v }}, {{ v | downcase }}", v=mention) == "Hi <@U0ADA00001>, &lt;@u0ada00001&gt;"
+    assert sent("1 < 2 {{ w }}, ask {{ v }}", v=mention, w="x") == "1 &lt; 2 x, ask <@U0ADA00001>"
+    assert sent("<{{ w }}|{{ v }}>", v=mention, w="file:x") == "&lt;file:x|<@U0ADA00001>>"
+
+
 def test_entities_are_decoded_once() -> None:
     assert plain("&amp;lt;b&amp;gt; &lt;b&gt;") == "&lt;b&gt; <b>"
 
@@ -182,7 +257,7 @@ def test_the_types_carry_the_marks_that_templates_and_the_journal_look_for() -> 
 
     fields = Declared.model_fields
     assert fields["message"].annotation is str
-    assert [mark.insert for mark in fields["message"].metadata if isinstance(mark, Inserted)] == [escape]
+    assert [mark.insert for mark in fields["message"].metadata if isinstance(mark, Inserted)] == [inserted]
     made = next(mark.make for mark in fields["mention"].metadata if isinstance(mark, Made))
     recorded = json.loads(json.dumps({"mention": SlackMarkup("<@U1>")}))["mention"]
     assert escape(made(recorded)) == "<@U1>"

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from slack_specs import spec_of
 
 from bolt_app.client import SlackClient
 from bolt_app.sandbox import SlackServer
@@ -22,6 +23,7 @@ CALLED = (
     "conversations.open",
     "conversations.replies",
     "reactions.add",
+    "users.conversations",
     "users.info",
     "users.lookupByEmail",
 )
@@ -43,11 +45,6 @@ class NothingRemembered:
 
     async def forget(self, kind: str, key: str) -> None:
         pass
-
-
-def spec_of(fixtures_dir: Path, method: str) -> dict[str, Any]:
-    spec: dict[str, Any] = json.loads((fixtures_dir / f"slack-api-ref/methods/{method}.json").read_text())
-    return spec
 
 
 @pytest.mark.parametrize("method", CALLED)
@@ -137,6 +134,7 @@ async def drive(slack: SlackClient, server: SlackServer) -> None:
     await slack.user(NOOR.id)
     await slack.user_by_email("noor@example.com")
     await slack.open_dm(NOOR.id)
+    await slack.channel_id("#support")
     first = await slack.post_to_person("noor@example.com", "hi", once=once)
     await slack.post_to_person("noor@example.com", "hi", thread_ts=first.ts, once=once)
     await slack.find_posted_to_person("noor@example.com", once)

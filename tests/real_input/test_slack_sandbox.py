@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from slack_specs import spec_of
 
 from bolt_app.sandbox import SlackState, payloads
 from bolt_app.sandbox.answering import Answer, Received, answer
@@ -48,11 +49,6 @@ MODAL = {"type": "modal", "title": {"type": "plain_text", "text": "Flows"}, "blo
 HOME = {"type": "home", "blocks": [SECTION]}
 
 every_method = pytest.mark.parametrize("method", METHODS, ids=[method.name for method in METHODS])
-
-
-def spec_of(fixtures_dir: Path, method: Method) -> dict[str, Any]:
-    spec: dict[str, Any] = json.loads((fixtures_dir / f"slack-api-ref/methods/{method.name}.json").read_text())
-    return spec
 
 
 def ask(state: SlackState, name: str, /, token: str | None = None, **arguments: Any) -> Answer:
@@ -100,6 +96,7 @@ def successes(state: SlackState) -> Iterator[tuple[str, Answer]]:
         yield "conversations.info", ask(state, "conversations.info", channel=channel, include_num_members="true")
     kinds = "public_channel,private_channel,im"
     yield "conversations.list", ask(state, "conversations.list", types=kinds, limit="2")
+    yield "users.conversations", ask(state, "users.conversations", types=kinds, limit="2")
     yield "conversations.members", ask(state, "conversations.members", channel=SUPPORT.id)
     yield "conversations.join", ask(state, "conversations.join", channel=RANDOM.id)
     yield "conversations.join", ask(state, "conversations.join", channel=RANDOM.id)
@@ -120,14 +117,14 @@ def successes(state: SlackState) -> Iterator[tuple[str, Answer]]:
 
 @every_method
 def test_only_documented_errors_are_declared(fixtures_dir: Path, method: Method) -> None:
-    documented = set(spec_of(fixtures_dir, method).get("errors") or {}) | DOCUMENTED_FOR_ALL
+    documented = set(spec_of(fixtures_dir, method.name).get("errors") or {}) | DOCUMENTED_FOR_ALL
     assert set(method.errors) <= documented
     assert documented >= COMMON_ERRORS
 
 
 @every_method
 def test_only_documented_arguments_are_read(fixtures_dir: Path, method: Method) -> None:
-    arguments = spec_of(fixtures_dir, method)["args"]
+    arguments = spec_of(fixtures_dir, method.name)["args"]
     assert set(method.arguments) <= set(arguments["properties"])
     required = set(arguments["required"]) - {"token"}
     # reactions.add has a code of its own for what is missing.
@@ -136,7 +133,7 @@ def test_only_documented_arguments_are_read(fixtures_dir: Path, method: Method) 
 
 @every_method
 def test_scopes_tier_and_json_are_the_documented_ones(fixtures_dir: Path, method: Method) -> None:
-    spec = spec_of(fixtures_dir, method)
+    spec = spec_of(fixtures_dir, method.name)
     assert set(method.scopes) == set((spec["scope"] or {}).get("bot", []))
     assert (method.tier or TIERLESS) == spec["rate_limits"]
     assert method.takes_json == bool(spec.get("json_input_supported"))
@@ -156,7 +153,7 @@ def test_every_method_succeeds_and_its_answer_has_the_documented_keys(fixtures_d
     for name, given in successes(state):
         assert given.body["ok"] is True, (name, given.body)
         answered.add(name)
-        spec = json.loads((fixtures_dir / f"slack-api-ref/methods/{name}.json").read_text())
+        spec = spec_of(fixtures_dir, name)
         output = spec.get("output") or {}
         if (name, "app_name" in given.body) == ("auth.test", True):
             continue
@@ -231,6 +228,8 @@ def refusals() -> list[tuple[str, str, Callable[[SlackState], dict[str, Any]]]]:
         ("conversations.history", "invalid_ts_oldest", lambda state: {"channel": SUPPORT.id, "oldest": "x"}),
         ("conversations.history", "invalid_arguments", lambda state: {"channel": SUPPORT.id, "limit": "x"}),
         ("conversations.list", "invalid_limit", lambda state: {"limit": "1000"}),
+        ("users.conversations", "invalid_limit", lambda state: {"limit": "1000"}),
+        ("users.conversations", "invalid_types", lambda state: {"types": "rooms"}),
         ("conversations.replies", "thread_not_found", lambda state: {"channel": SUPPORT.id, "ts": "1.000001"}),
         ("reactions.add", "no_item_specified", lambda state: {"name": "eyes"}),
         ("users.list", "invalid_cursor", lambda state: {"cursor": "x"}),
@@ -244,7 +243,7 @@ def test_a_refusal_is_one_that_slack_documents(
 ) -> None:
     given = ask(state, name, **arguments(state))
     assert (given.body["ok"], given.body["error"]) == (False, code)
-    spec = json.loads((fixtures_dir / f"slack-api-ref/methods/{name}.json").read_text())
+    spec = spec_of(fixtures_dir, name)
     assert code in set(spec["errors"]) | DOCUMENTED_FOR_ALL
 
 

@@ -167,6 +167,22 @@ async def test_comments_and_audits_are_as_recorded(zendesk: ZendeskServer, fixtu
     assert misses([real], [ours]) == {}
 
 
+async def test_comments_newest_first_with_their_authors_are_asked_for_as_documented(
+    zendesk: ZendeskServer, fixtures_dir: pathlib.Path
+) -> None:
+    spec = (fixtures_dir / "zendesk-oas" / "oas.yaml").read_text()
+    documented = spec.partition("/api/v2/tickets/{ticket_id}/comments:")[2].partition("\n  /api/v2/")[0]
+    assert """Possible values are "created_at" (ascending order) or "-created_at" (descending order)""" in documented
+    assert """Accepts "users".""" in documented
+    query = "page[size]=1&sort=-created_at&include=users"
+    _, _, ours = await ask(zendesk, "GET", f"/api/v2/tickets/{people.MARKUP}/comments.json?{query}")
+    name = "GET_tickets.{id}.comments-include_inline_images.pagesize_200_1.json"
+    real = recorded(fixtures_dir, name)["response"]["body"]
+    assert set(ours) - set(real) == {"users"}
+    real_user = recorded(fixtures_dir, "GET_users.{id}_200_1.json")["response"]["body"]["user"]
+    assert {frozenset(user) for user in ours["users"]} == {frozenset(real_user)}
+
+
 async def test_a_new_webhook_and_its_secret_are_as_recorded(zendesk: ZendeskServer, fixtures_dir: pathlib.Path) -> None:
     real = recorded(fixtures_dir, "POST_webhooks_201_1.json")
     status, headers, ours = await ask(zendesk, "POST", "/api/v2/webhooks", json=real["request"]["body"])

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
+from zendesk_bridge.account import ZendeskSettings
 from zendesk_bridge.actions import look_up_organization, look_up_ticket, look_up_user
-from zendesk_bridge.client import ZendeskClient, ZendeskSettings
+from zendesk_bridge.client import ZendeskClient
 from zendesk_bridge.flows.catalog import Wanted
 from zendesk_bridge.flows.errors import Permanent
 from zendesk_bridge.records import Organization, Ticket, User, metrics_of, ticket_from, user_from
 from zendesk_bridge.sandbox import ZendeskServer, people
 
 ALL = Wanted(frozenset({"latest_agent_update"}))
+COMMENT = Wanted(frozenset({"latest_agent_comment"}))
 UPDATED = "2026-11-21T09:00:00Z"
 
 
@@ -70,6 +73,85 @@ async def test_a_null_update_is_an_answer_and_not_fetched_again(zendesk: Zendesk
     ticket = await look_up_ticket(client, ticket_id="101", wanted=ALL)
     assert ticket.latest_agent_update is None
     assert len(zendesk.state.calls) == 1
+
+
+def comment(zendesk: ZendeskServer, author: int, body: str, *, public: bool = True) -> dict[str, Any]:
+    """Somebody's comment on the ticket about the grinder; the record of it."""
+    state = zendesk.state
+    state.record_update(
+        state.tickets[people.GRINDER], author, [], channel="web", at=state.clock(), body=body, public=public
+    )
+    return state.comments[people.GRINDER][-1]
+
+
+async def latest(client: ZendeskClient) -> str | None:
+    return (await look_up_ticket(client, ticket_id="101", wanted=COMMENT)).latest_agent_comment
+
+
+async def test_the_latest_agent_comment_is_the_newest_public_one_by_an_agent_or_admin(
+    zendesk: ZendeskServer, client: ZendeskClient
+) -> None:
+    assert await latest(client) is None, "a customer's words are not an agent's"
+    comment(zendesk, people.BEN, "Have you tried <b>water</b> & salt?")
+    comment(zendesk, people.NOOR, "Replace E7,\nplease.")
+    comment(zendesk, people.MIRA, "Thank you!")
+    comment(zendesk, people.BEN, "She is nervous", public=False)
+    assert await latest(client) == "Replace E7,\nplease."
+    comment(zendesk, people.ADA, "Sent.")
+    assert await latest(client) == "Sent."
+
+
+async def test_the_sample_ticket_with_an_answer_shows_it(client: ZendeskClient) -> None:
+    ticket = await look_up_ticket(client, ticket_id=str(people.MARKUP), wanted=COMMENT)
+    assert ticket.latest_agent_comment == "We found the doubled invoice & are refunding it."
+
+
+async def test_comments_are_fetched_only_where_the_flow_uses_them(
+    zendesk: ZendeskServer, client: ZendeskClient
+) -> None:
+    comment(zendesk, people.NOOR, "Sent.")
+    assert (await look_up_ticket(client, ticket_id="101", wanted=ALL)).latest_agent_comment is None
+    assert len(zendesk.state.calls) == 1
+    assert await latest(client) == "Sent."
+    assert len(zendesk.state.calls) == 3
+
+
+async def test_a_comment_without_plain_text_gives_its_body(zendesk: ZendeskServer, client: ZendeskClient) -> None:
+    comment(zendesk, people.NOOR, "Sent.")["plain_body"] = ""
+    assert await latest(client) == "Sent."
+    comment(zendesk, people.NOOR, "")
+    assert await latest(client) is None, "a comment that is only an attachment has no text"
+
+
+async def test_an_agents_comment_on_a_later_page_is_found_and_the_hundred_newest_are_enough(
+    zendesk: ZendeskServer, client: ZendeskClient
+) -> None:
+    comment(zendesk, people.NOOR, "Sent.")
+    for number in range(99):
+        comment(zendesk, people.MIRA, f"Where is it? ({number})")
+    assert await latest(client) == "Sent."
+    assert len(zendesk.state.calls) == 1 + 4
+    comment(zendesk, people.MIRA, "Where is it?")
+    assert await latest(client) is None
+    assert len(zendesk.state.calls) == 2 * (1 + 4)
+
+
+async def test_authors_who_are_not_beside_their_comments_are_asked_for_a_few_and_once_each(
+    zendesk: ZendeskServer, client: ZendeskClient
+) -> None:
+    zendesk.state.leave_out.add("users")
+    comment(zendesk, people.NOOR, "Sent.")
+    comment(zendesk, people.MIRA, "Thank you!")
+    comment(zendesk, people.MIRA, "And another thing")
+    comment(zendesk, -1, "This request was closed")
+    assert await latest(client) == "Sent."
+    asked = [call.path for call in zendesk.state.calls if "/users/" in call.path]
+    assert [int(path.rpartition("/")[2].removesuffix(".json")) for path in asked] == [people.MIRA, people.NOOR]
+    for gone in range(1, 11):
+        comment(zendesk, gone, "x")
+    zendesk.state.calls.clear()
+    assert await latest(client) is None
+    assert len(zendesk.state.calls) == 1 + 1 + 5
 
 
 async def test_a_person_and_an_organization_have_their_fields(zendesk: ZendeskServer, client: ZendeskClient) -> None:

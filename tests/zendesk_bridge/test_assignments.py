@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ def see(
     current: str | None = "B",
     at: float = 0.0,
     ticket: str = "7",
-) -> tuple[str, str]:
+) -> tuple[str, str, bool]:
     return assignments.sighted(
         rows,
         ticket_id=ticket,
@@ -53,24 +53,24 @@ def count(rows: sqlite3.Connection) -> int:
 
 
 def test_a_webhook_and_then_the_poll_are_one_event_shown_by_the_webhooks_id(rows: sqlite3.Connection) -> None:
-    assert see(rows, "webhook", "w1") == ("w1", "w1")
-    assert see(rows, "poll", "p1", at=3) == ("w1", "w1")
+    assert see(rows, "webhook", "w1") == ("w1", "w1", True)
+    assert see(rows, "poll", "p1", at=3) == ("w1", "w1", False)
     assert count(rows) == 1
 
 
 def test_a_poll_and_then_the_webhook_are_one_event_shown_by_the_webhooks_id(rows: sqlite3.Connection) -> None:
     rows.execute("insert into events(id, service_id) values ('p1', 'p1')")
-    assert see(rows, "poll", "p1") == ("p1", "p1")
-    assert see(rows, "webhook", "w1", at=-3) == ("p1", "w1")
+    assert see(rows, "poll", "p1") == ("p1", "p1", True)
+    assert see(rows, "webhook", "w1", at=-3) == ("p1", "w1", False)
     assert rows.execute("select service_id from events").fetchone()[0] == "w1"
-    assert see(rows, "poll", "p1") == ("p1", "w1")
+    assert see(rows, "poll", "p1") == ("p1", "w1", False)
 
 
 @pytest.mark.parametrize("source", ["webhook", "poll"])
 def test_what_is_reported_again_is_the_same_event(rows: sqlite3.Connection, source: str) -> None:
-    first = see(rows, source, "x1")
-    assert [see(rows, source, "x1", at=moment) for moment in (0, 1, 3600)] == [first] * 3
-    assert see(rows, source, "x2")[0] == "x2"  # another id of the same source is another event
+    assert see(rows, source, "x1") == ("x1", "x1", True)
+    assert [see(rows, source, "x1", at=moment) for moment in (0, 1, 3600)] == [("x1", "x1", False)] * 3
+    assert see(rows, source, "x2") == ("x2", "x2", True)  # another id of the same source is another event
     assert count(rows) == 2
 
 
@@ -81,19 +81,33 @@ SEEN = tuple(
 )
 
 
-@pytest.mark.parametrize("knows_previous", [True, False])
-def test_to_and_fro_within_a_minute_is_three_events_in_any_order_of_reports(
-    rows: sqlite3.Connection, knows_previous: bool
+@pytest.mark.parametrize("unknowing", ["", "poll", "webhook"])
+def test_to_and_fro_within_a_minute_is_three_new_events_in_any_order_of_reports(
+    rows: sqlite3.Connection, unknowing: str
 ) -> None:
-    """All 720 orders; the poller may not know who had the ticket before."""
+    """All 720 orders. One source may not know who had the ticket before; a Zendesk trigger only knows the minute."""
     for order in permutations(SEEN):
         rows.execute("delete from assignments")
-        ids = []
+        seen = []
         for source, name, previous, current, at in order:
-            known = previous if source == "webhook" or knows_previous else None
-            ids.append(see(rows, source, name, previous=known, current=current, at=at)[0])
-            assert see(rows, source, name, previous=known, current=current, at=at)[0] == ids[-1]
-        assert len(set(ids)) == count(rows) == 3, order
+            known = None if source == unknowing else previous
+            told_at = 0.0 if source == unknowing == "webhook" else at
+            seen.append(see(rows, source, name, previous=known, current=current, at=told_at))
+            assert see(rows, source, name, previous=known, current=current, at=told_at) == (*seen[-1][:2], False)
+        assert len({event_id for event_id, _, _ in seen}) == count(rows) == 3, order
+        assert [is_new for _, _, is_new in seen].count(True) == 3, order
+
+
+def test_looking_which_are_new_counts_what_comes_before_and_stores_nothing(rows: sqlite3.Connection) -> None:
+    see(rows, "webhook", "w1")
+    before = list(rows.iterdump())
+
+    def polled(name: str, **fields: Any) -> Callable[[sqlite3.Connection], tuple[str, str, bool]]:
+        return lambda connection: see(connection, "poll", name, **fields)
+
+    sightings = [polled("p1"), polled("p1"), polled("p2"), polled("p2"), polled("p3", ticket="8")]
+    assert assignments.are_new(rows, sightings) == [False, False, True, False, True]
+    assert list(rows.iterdump()) == before
 
 
 def test_reports_in_order_join_the_nearest(rows: sqlite3.Connection) -> None:

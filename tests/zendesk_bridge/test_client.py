@@ -15,7 +15,8 @@ import pytest
 from aiohttp import web
 from pydantic import SecretStr
 
-from zendesk_bridge.client import ZendeskClient, ZendeskSettings
+from zendesk_bridge.account import ZendeskSettings
+from zendesk_bridge.client import ZendeskClient
 from zendesk_bridge.flows.errors import ConnectorError, Credentials, Permanent, Transient, Uncertain
 from zendesk_bridge.sandbox import Fault, ZendeskServer, people
 from zendesk_bridge.sandbox.tokens import Client
@@ -233,7 +234,8 @@ async def test_a_missing_ticket_is_permanent(client_of: MakeClient) -> None:
 
 
 async def test_an_answer_that_drips_is_given_up_in_its_thread_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("zendesk_bridge.client.TOTAL_SECONDS", 0.3)
+    for module in ("client", "session"):
+        monkeypatch.setattr(f"zendesk_bridge.{module}.TOTAL_SECONDS", 0.3)
 
     async def drip(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "application/json"})

@@ -13,7 +13,7 @@ import pytest
 from zendesk_bridge.connections import Connections
 from zendesk_bridge.flows import history
 from zendesk_bridge.flows.catalog import Connector, Identity
-from zendesk_bridge.flows.errors import Credentials, StorageError, Transient
+from zendesk_bridge.flows.errors import Credentials, StorageError, Transient, Uncertain
 from zendesk_bridge.flows.journal import Journal
 
 REVOKED = Credentials("token_revoked", "The token was revoked", service="slack", hint="Connect again.")
@@ -181,3 +181,85 @@ async def test_a_defect_in_asking_does_not_end_the_checking(watched: Watched, sl
     await watched.connections.start()
     await watched.see(slack="ok", zendesk="ok")
     assert slack.asked == 2
+
+
+# Telling people
+
+
+class Told(Watched):
+    """Connections with somebody to tell."""
+
+    def __init__(self, journal: Journal, *services: Service) -> None:
+        super().__init__(journal, *services)
+        self.messages: list[str] = []
+        self.refusals: list[Exception] = []
+        self.connections = Connections([each.connector() for each in services], journal, self._mended, 0.01, self._tell)
+
+    async def _tell(self, text: str) -> None:
+        if self.refusals:
+            raise self.refusals.pop(0)
+        self.messages.append(text)
+
+
+async def test_a_broken_connection_is_told_once_also_across_restarts_and_again_when_it_breaks_again(
+    journal: Journal,
+) -> None:
+    slack = Service("slack")
+    slack.answers = [REVOKED] * 10
+    for _ in range(2):
+        watched = Told(journal, slack)
+        await watched.connections.start()
+        asked = slack.asked
+        async with asyncio.timeout(5):
+            while slack.asked < asked + 5:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.002)
+        await watched.connections.stop()
+        if not slack.answers:
+            break
+        (message,) = watched.messages
+        assert message.startswith("The connection to Slack is broken: The token was revoked.\nConnect again.")
+        first = watched
+    assert (len(first.messages), watched.messages) == (1, [])
+    watched = Told(journal, slack)
+    await watched.connections.start()
+    await watched.see(slack="ok")
+    slack.answers = [REVOKED] * 5
+    watched.connections.broke(REVOKED)
+    await watched.told("slack", "slack")
+    await watched.connections.stop()
+    assert len(watched.messages) == 1
+
+
+async def test_a_blink_of_a_connection_is_not_told(journal: Journal) -> None:
+    slack = Service("slack")
+    watched = Told(journal, slack)
+    await watched.connections.start()
+    await watched.see(slack="ok")
+    watched.connections.broke(REVOKED)
+    await watched.told("slack", "slack")
+    await watched.connections.stop()
+    assert watched.messages == []
+
+
+async def test_what_cannot_be_told_now_is_told_later_and_what_may_have_arrived_is_not_repeated(
+    journal: Journal,
+) -> None:
+    slack, desk = Service("slack"), Service("zendesk")
+    slack.answers, desk.answers = [REVOKED] * 20, [Credentials("unauthorized", "No", service="zendesk")] * 20
+    watched = Told(journal, slack, desk)
+    watched.refusals = [AWAY, AWAY, Uncertain("timeout", "No answer")]
+    await watched.connections.start()
+    await watched.told("slack", "zendesk")
+    await watched.connections.stop()
+    assert watched.refusals == []
+    assert len(watched.messages) == 1
+
+
+async def test_what_nobody_connected_yet_is_not_broken(journal: Journal) -> None:
+    slack = Service("slack")
+    slack.answers = [Credentials("not_connected", "Slack is not connected yet", service="slack")] * 5
+    watched = Told(journal, slack)
+    await watched.connections.start()
+    await watched.told("slack")
+    await watched.connections.stop()
+    assert watched.messages == []

@@ -7,6 +7,7 @@ import datetime as dt
 import hashlib
 import hmac
 import json
+import logging
 from typing import Any
 
 import pytest
@@ -16,7 +17,16 @@ from multidict import CIMultiDict
 
 from zendesk_bridge.flows.model import parse_time
 from zendesk_bridge.samples import load
-from zendesk_bridge.triggers import SIGNATURE, TIMESTAMP, NotAnObject, assignment_of, parse_webhook, refusal
+from zendesk_bridge.triggers import (
+    SIGNATURE,
+    TIMESTAMP,
+    NotAnObject,
+    assignment_of,
+    parse_audits,
+    parse_webhook,
+    refusal,
+    with_ticket,
+)
 
 NOW = dt.datetime(2026, 1, 31, 12, 0, tzinfo=dt.UTC)
 
@@ -224,3 +234,186 @@ def test_a_live_ticket_becomes_the_event_of_its_assignment() -> None:
     assert event.data["via_channel"] == load("ticket")["ticket"]["via"]["channel"]
     assert event.data["ticket_id"] == str(load("ticket")["ticket"]["id"])
     assert event.data["assignee_id"] == str(load("ticket")["ticket"]["assignee_id"])
+
+
+# The message of a Zendesk trigger
+
+
+def notice(**changes: Any) -> bytes:
+    return json.dumps(load("zendesk_trigger") | changes).encode()
+
+
+@pytest.mark.parametrize("assignee", [41700000000229, "41700000000229"])
+def test_a_zendesk_triggers_message_is_the_same_event(assignee: object) -> None:
+    event = parse_webhook(notice(ticket_id=int(load("zendesk_trigger")["ticket_id"]), assignee_id=assignee))
+    assert event is not None
+    assert (event.type, event.source) == ("zendesk.ticket_agent_assignment_changed", "webhook")
+    assert (event.data["ticket_id"], event.data["assignee_id"]) == ("101", "41700000000229")
+    assert (event.data["previous_assignee_id"], event.data["subject"]) == (None, None)
+    assert event.occurred_at == parse_time("2026-01-05T08:03:00Z")
+
+
+@pytest.mark.parametrize("nobody", ["", "0", None, 0])
+def test_a_zendesk_trigger_tells_of_nobody_in_any_form(nobody: object) -> None:
+    event = parse_webhook(notice(assignee_id=nobody))
+    assert event is not None
+    assert event.data["assignee_id"] is None
+
+
+def ids(*messages: tuple[dict[str, Any], str | None]) -> int:
+    """How many different events these messages are."""
+    events = [parse_webhook(notice(**changes), invocation) for changes, invocation in messages]
+    assert None not in events
+    return len({event.id for event in events if event is not None})
+
+
+def test_each_try_of_a_delivery_is_the_same_event() -> None:
+    assert ids(({}, "one"), ({}, "one"), ({"assignee_id": 41700000000229}, "one")) == 1
+
+
+def test_a_time_to_the_second_makes_the_event_whatever_the_delivery() -> None:
+    at = {"updated_at": "2026-01-05T08:03:04Z"}
+    assert ids((at, "one"), (at, "two"), (at, None)) == 1
+    assert ids((at, "one"), ({"updated_at": "2026-01-05T08:03:44Z"}, "one")) == 2
+    assert ids((at, "one"), ({**at, "assignee_id": "7"}, "one"), ({**at, "ticket_id": "102"}, "one")) == 3
+
+
+def test_to_and_fro_within_a_minute_are_told_apart_by_their_deliveries() -> None:
+    assert ids(({}, "one"), ({"assignee_id": "7"}, "two"), ({}, "three")) == 3
+
+
+@pytest.mark.parametrize("stamp", ["", "January 5, 2026", None, 7, "0001-01-01T00:00Z", "9999-12-31T23:59-14:00"])
+def test_a_time_that_cannot_be_read_does_not_lose_the_event(stamp: object) -> None:
+    odd = {"updated_at": stamp}
+    assert ids((odd, "one"), (odd, "one"), (odd, "two")) == 2
+    assert ids((odd, None), (odd, None), ({**odd, "ticket_id": "102"}, None)) == 2
+
+
+def test_a_zendesk_trigger_that_does_not_name_the_agent_is_told_so(caplog: pytest.LogCaptureFixture) -> None:
+    message = load("zendesk_trigger")
+    del message["assignee_id"]
+    with caplog.at_level(logging.WARNING):
+        assert parse_webhook(json.dumps(message).encode()) is None
+    assert "add it to the JSON body" in caplog.text
+
+
+# The export of ticket events
+
+
+def audit(*children: Any, **changes: Any) -> dict[str, Any]:
+    told = {
+        "id": 900,
+        "ticket_id": 101,
+        "created_at": "2026-01-05T08:03:04Z",
+        "timestamp": 1767600184,
+        "updater_id": 5,
+        "child_events": list(children),
+    }
+    return {name: value for name, value in (told | changes).items() if value != "left out"}
+
+
+def change(current: Any = 7, previous: Any = "6", **more: Any) -> dict[str, Any]:
+    return {"id": 901, "event_type": "Change", "assignee_id": current, "previous_value": previous, **more}
+
+
+def test_a_change_of_the_assignee_is_an_assignment() -> None:
+    (event,) = parse_audits([audit({"event_type": "Change", "status": "open"}, change())])
+    assert (event.id, event.source, event.occurred_at) == ("audit-900", "poll", parse_time("2026-01-05T08:03:04Z"))
+    known = {"ticket_id": "101", "assignee_id": "7", "previous_assignee_id": "6", "actor_id": "5"}
+    assert known.items() <= event.data.items()
+
+
+@pytest.mark.parametrize(
+    ("child", "found"),
+    [
+        (change(None), (None, "6")),
+        (change("", 6), (None, "6")),
+        (change("0", "6"), (None, "6")),
+        (change("7", None), ("7", None)),
+        (change("7", ""), ("7", None)),
+        ({"event_type": "Create", "assignee_id": 7}, ("7", None)),
+        ({"event_type": "Change", "assignee_id": 7}, ("7", None)),
+        ({"assignee_id": 7, "previous_value": 6}, ("7", "6")),
+    ],
+)
+def test_ids_are_understood_in_any_form(child: dict[str, Any], found: tuple[str | None, str | None]) -> None:
+    (event,) = parse_audits([audit(child)])
+    assert (event.data["assignee_id"], event.data["previous_assignee_id"]) == found
+
+
+@pytest.mark.parametrize(
+    "child",
+    [
+        {"event_type": "Create", "assignee_id": None},
+        {"event_type": "Create", "assignee_id": ""},
+        change("7", 7),
+        change(None, "0"),
+        {"event_type": "Change", "group_id": 7, "previous_value": 6},
+        {"event_type": "Comment", "comment_present": True},
+        {"event_type": "Notification", "assignee_id": 7},
+        None,
+        "x",
+    ],
+)
+def test_what_assigns_nothing_is_no_assignment(child: Any) -> None:
+    assert parse_audits([audit(child)]) == []
+
+
+def test_several_changes_of_one_audit_stay_in_order_under_ids_of_their_own() -> None:
+    events = parse_audits([audit(change(7, 6), change(8, 7))])
+    assert [(event.id, event.data["assignee_id"]) for event in events] == [("audit-900", "7"), ("audit-900-2", "8")]
+
+
+def test_a_page_is_read_in_order_of_time() -> None:
+    later = audit(change(), id=899, created_at="2026-01-05T08:03:05Z")
+    assert [event.id for event in parse_audits([later, audit(change())])] == ["audit-900", "audit-899"]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        None,
+        [],
+        "x",
+        audit(change(), id="left out"),
+        audit(change(), id=None),
+        audit(change(), ticket_id=None),
+        audit(change(), ticket_id="../1"),
+        audit(change(), created_at="yesterday"),
+        audit(change(), created_at="left out", timestamp="left out"),
+        audit(change(), created_at=None, timestamp=[1]),
+        audit(change(), created_at=None, timestamp=1e300),
+        audit(change(), created_at=None, timestamp="1e15"),
+        audit(change(), created_at="0001-01-01T00:00:00+14:00"),
+        audit(change(), child_events=None),
+        audit(change(), child_events={"0": change()}),
+    ],
+)
+def test_an_odd_audit_loses_nothing_else_on_the_page(odd: Any, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        assert [event.id for event in parse_audits([odd, audit(change(), id="7")])] == ["audit-7"]
+    assert len(caplog.records) == (0 if isinstance(odd, dict) and not isinstance(odd["child_events"], list) else 1)
+
+
+@pytest.mark.parametrize("stamp", [1767600184, "1767600184", 1767600184.0])
+def test_the_time_may_come_as_seconds(stamp: object) -> None:
+    (event,) = parse_audits([audit(change(), created_at="left out", timestamp=stamp)])
+    assert event.occurred_at == parse_time("2026-01-05T08:03:04Z")
+
+
+def test_a_ticket_completes_a_polled_event_and_changes_nothing_the_export_said() -> None:
+    (event,) = parse_audits([audit(change())])
+    ticket = load("ticket")["ticket"]
+    whole = with_ticket(event, ticket)
+    assert (whole.id, whole.source, whole.occurred_at) == (event.id, "poll", event.occurred_at)
+    for name in ("ticket_id", "assignee_id", "previous_assignee_id", "actor_id", "occurred_at"):
+        assert whole.data[name] == event.data[name]
+    assert (whole.data["subject"], whole.data["created_at"]) == (ticket["subject"], ticket["created_at"])
+    assert whole.data["form_id"] == str(ticket["ticket_form_id"])
+
+
+@settings(max_examples=200, deadline=None)
+@given(page=st.lists(_json, max_size=3), inner=_json, child=st.dictionaries(st.sampled_from(["assignee_id"]), _json))
+def test_no_odd_page_breaks_the_reading_of_it(page: list[Any], inner: Any, child: Any) -> None:
+    good = audit(change(), id=1)
+    assert "audit-1" in [event.id for event in parse_audits([*page, audit(inner, child, created_at=inner), good])]

@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 
 from zendesk_bridge.flows.errors import FlowError
 from zendesk_bridge.flows.model import Values
+from zendesk_bridge.flows.pacing import Scheduler
 
 Effect = Literal["read", "set", "create"]
 Function = Callable[..., Awaitable[BaseModel]]
@@ -41,6 +42,8 @@ class Inserted:
     """Marks an input's type: how a value is turned into text when a template inserts it."""
 
     insert: Callable[[object], str]
+    # What is done to the whole text once, when all values are in their places.
+    settle: Callable[[str], str] = str
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,7 @@ class Input:
     description: str
     is_text: bool
     insert: Callable[[object], str] | None
+    settle: Callable[[str], str] = str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,6 +172,8 @@ class Connector:
     identify: Callable[[], Awaitable[Identity]]
     actions: tuple[Function, ...]
     triggers: tuple[Trigger, ...] = ()
+    # Paces the calls to the service; wakes runs whose turn has come.
+    scheduler: Scheduler | None = None
 
 
 def action(
@@ -218,7 +224,7 @@ def _describe(function: Function, service: str) -> Action:
         f"{function.__name__}_inputs", __config__=ConfigDict(extra="forbid", coerce_numbers_to_str=True), **fields
     )
     for name, info in form.model_fields.items():
-        insert = next((mark.insert for mark in info.metadata if isinstance(mark, Inserted)), None)
+        inserted = next((mark for mark in info.metadata if isinstance(mark, Inserted)), None)
         inputs.append(
             Input(
                 name=name,
@@ -227,7 +233,8 @@ def _describe(function: Function, service: str) -> Action:
                 default=None if info.is_required() else info.default,
                 description=info.description or "",
                 is_text=_is_text(info.annotation),
-                insert=insert,
+                insert=inserted.insert if inserted else None,
+                settle=inserted.settle if inserted else str,
             )
         )
     result = cast(type[BaseModel], hints["return"])

@@ -52,6 +52,8 @@ class _Check:
         self._outputs["trigger"] = trigger.outputs if trigger else None
         if reference.conditions:
             yield from self._conditions(reference.conditions, ("trigger", "conditions"), None)
+        if self._flow.one_at_a_time:
+            yield from self._variable(self._flow.one_at_a_time, ("one_at_a_time",), None)
         self._outputs |= {"now": (), "today": ()}
         for index, step in enumerate(self._flow.steps):
             yield from self._step(step, ("steps", index))
@@ -131,9 +133,7 @@ class _Check:
                     yield from self._condition(part, place, step)
 
     def _condition(self, condition: Condition, path: Path, step: str | None) -> Iterator[Problem]:
-        source = variable_template(condition)
-        shift = source.index(condition.variable.strip())
-        yield from self._template(source, (*path, "variable"), step, None, shift)
+        yield from self._variable(condition.variable, (*path, "variable"), step)
         operator, value = condition.operator, condition.value
         templates = list(_templates(value, (*path, "value")))
         for where, source in templates:
@@ -149,6 +149,10 @@ class _Check:
         elif operator in ("greater_than", "less_than") and not templates and not can_be_ordered(value):
             message = f"{operator} compares with a number, or with a time such as 2026-01-31T12:00:00Z"
             yield self._problem((*path, "value"), "invalid_value", message, step=step)
+
+    def _variable(self, variable: str, path: Path, step: str | None) -> Iterator[Problem]:
+        source = variable_template(variable)
+        yield from self._template(source, path, step, None, source.index(variable.strip()))
 
     def _template(
         self, source: str, path: Path, step: str | None, name: str | None, shift: int = 0

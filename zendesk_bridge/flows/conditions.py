@@ -52,7 +52,7 @@ def _compile_tree(conditions: Conditions, templates: list[tuple[Condition, Templ
 
 
 def _compile_one(condition: Condition, templates: list[tuple[Condition, Template]]) -> Test:
-    variable = Template(variable_template(condition))
+    variable = Template(variable_template(condition.variable))
     templates.append((condition, variable))
     operator, value = condition.operator, condition.value
     if operator == "is_present":
@@ -74,9 +74,9 @@ def _compile_one(condition: Condition, templates: list[tuple[Condition, Template
     return holds
 
 
-def variable_template(condition: Condition) -> str:
-    """The template of a comparison's left side: `ticket.tags` is short for `{{ ticket.tags }}`."""
-    name = condition.variable.strip()
+def variable_template(variable: str) -> str:
+    """The template of a variable, as comparisons name it: `ticket.tags` is short for `{{ ticket.tags }}`."""
+    name = variable.strip()
     return name if name.startswith("{{") else f"{{{{ {name} }}}}"
 
 

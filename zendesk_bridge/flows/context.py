@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
@@ -15,7 +17,19 @@ class Context:
     step: str | None = None
     # Whether the run had to wait before and goes on now.
     resumed: bool = False
+    # When its event was accepted, in seconds since the epoch: what waits longest goes first.
+    since: float = 0.0
 
 
 #: The work of the current task. Every run has a task of its own, so setting it needs no undoing.
 working_on: ContextVar[Context] = ContextVar("working_on", default=Context())  # noqa: B039 - it never changes
+
+
+@contextmanager
+def about_event(event: str) -> Iterator[None]:
+    """Works on an event; afterwards on what it was before, as a connection's next request is about another."""
+    before = working_on.set(Context(event=event))
+    try:
+        yield
+    finally:
+        working_on.reset(before)

@@ -30,6 +30,14 @@ class Transient(ConnectorError):
         self.limit = limit
 
 
+class Paced(Transient):
+    """Not called yet: the service's limits are nearly used up. The run is woken when its turn has come."""
+
+    def __init__(self, message: str, *, retry_after: float) -> None:
+        hint = "Nothing needs to be done: it goes on by itself."
+        super().__init__("limit", message, hint=hint, retry_after=retry_after, limit=True)
+
+
 class Uncertain(ConnectorError):
     """The call may have happened: the answer was lost, or the service broke while it worked."""
 

@@ -213,7 +213,7 @@ def _date(value: Any, form: object = "%Y-%m-%d", *, context: RenderContext) -> s
     """`date: "%d.%m.%Y"`: a time as text. `now` and `today` are the recorded start of the step."""
     if value in ("now", "today"):
         value = context.resolve(str(value))
-    text, pattern = as_text(value), as_text(form)
+    text, pattern = as_text(value)[:TEXT_LIMIT], as_text(form)
     if len(pattern) > 100:
         raise LimitReached("date takes a format of at most 100 characters")
     if not _DATE.match(text):

@@ -9,7 +9,7 @@ from textwrap import shorten
 from typing import Any, Protocol
 
 from zendesk_bridge.flows.catalog import Action, Catalog, Input, Wanted
-from zendesk_bridge.flows.conditions import CompiledConditions, compile_conditions
+from zendesk_bridge.flows.conditions import CompiledConditions, compile_conditions, variable_template
 from zendesk_bridge.flows.errors import ConnectorError, FlowError, Permanent
 from zendesk_bridge.flows.filters import as_text
 from zendesk_bridge.flows.model import Flow, Step, Values, rfc3339
@@ -87,6 +87,12 @@ class CompiledFlow:
     version: int
     starts: CompiledConditions | None
     steps: tuple[CompiledStep, ...]
+    one_at_a_time: Template | None = None
+
+    def turn(self, data: Values) -> str | None:
+        """What runs have in common that go one at a time; None where each may go by itself."""
+        value = self.one_at_a_time.value({"trigger": data}) if self.one_at_a_time else None
+        return as_text(value) or None
 
     def wants(self, data: Values) -> bool:
         """Whether the trigger's conditions hold for an event's data."""
@@ -102,6 +108,7 @@ def compile_flow(flow: Flow, version: int, catalog: Catalog) -> CompiledFlow:
         version=version,
         starts=compile_conditions(flow.trigger.conditions) if flow.trigger.conditions else None,
         steps=tuple(replace(step, wanted=Wanted(wanted[step.step.key])) for step in steps),
+        one_at_a_time=Template(variable_template(flow.one_at_a_time)) if flow.one_at_a_time else None,
     )
 
 
@@ -163,7 +170,9 @@ def _fill(known: Input, source: Any, values: Values) -> Any:
         return {name: _fill(known, part, values) for name, part in source.items()}
     if not isinstance(source, Template):
         return source
-    return source.text(values, known.insert or as_text) if known.is_text else source.value(values)
+    if not known.is_text:
+        return source.value(values)
+    return known.settle(source.text(values, known.insert or as_text))
 
 
 async def interpret(flow: CompiledFlow, trigger: Values, port: Port) -> str | None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import logging
+import math
 import os
 import queue
 import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,10 +24,47 @@ log = logging.getLogger(__name__)
 
 #: How often a held lock is tried, and the pause between, in seconds.
 LOCK_TRIES, LOCK_PAUSE = 5, 0.05
+#: How long a lock of another program is waited for, in seconds.
+PATIENCE = 5.0
+#: A file up to this size is looked through at the start, in bytes: that takes a tenth of a second at most.
+CHECKED_UP_TO = 64 * 1024 * 1024
+
+DAMAGED = (
+    "The file is damaged and was left as it is. Move it away, with the -wal and -shm beside it, and put a copy in its"
+    " place that `zendesk-connector backup` made; without one, start with a new file."
+)
+_HINTS = {
+    sqlite3.SQLITE_CORRUPT: DAMAGED,
+    sqlite3.SQLITE_NOTADB: DAMAGED,
+    sqlite3.SQLITE_BUSY: "Another program is writing to it, or keeps it locked: end that one.",
+    sqlite3.SQLITE_FULL: "The disk is full: make room. A running connector goes on by itself then.",
+}
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
-_Entry = tuple[Work[Any], "asyncio.Future[Any]"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Entry:
+    work: Work[Any]
+    future: asyncio.Future[Any]
+    # Outside of a transaction, by itself.
+    alone: bool = False
+
+
+def storage_error(path: Path, done: str, problem: sqlite3.Error) -> StorageError:
+    """What is told of a problem with a database, and what to do about it.
+
+    Args:
+        done: what cannot be done: `opened`, `read`, `written`.
+    """
+    message, hint = f"{path} cannot be {done}: {problem}", _HINTS.get(_code(problem))
+    return StorageError(message, hint=hint) if hint else StorageError(message)
+
+
+def _code(problem: BaseException | None) -> int:
+    # The higher bits say more, and only of some. An error of Python's own has no code.
+    return getattr(problem, "sqlite_errorcode", 0) & 0xFF
 
 
 class Lock:
@@ -49,8 +88,14 @@ class Lock:
             holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
             os.close(descriptor)
             raise Locked(str(self._database), holder) from problem
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        except OSError as problem:
+            os.close(descriptor)
+            raise StorageError(
+                f"{self.path} cannot be locked: {problem.strerror}", hint="Keep the database on a disk of this machine."
+            ) from problem
+        with suppress(OSError):  # on a full disk nobody is named
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         self._descriptor = descriptor
 
     def release(self) -> None:
@@ -66,31 +111,59 @@ def connect(path: Path) -> sqlite3.Connection:
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        connection = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False)
-    except (OSError, sqlite3.Error) as problem:
-        raise StorageError(f"{path} cannot be opened: {problem}") from problem
+        connection = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
+    except OSError as problem:
+        raise StorageError(f"{path} cannot be opened: {problem.strerror}") from problem
+    except sqlite3.Error as problem:
+        raise storage_error(path, "opened", problem) from problem
     try:
         connection.row_factory = sqlite3.Row
         connection.execute("pragma journal_mode = wal")
         connection.execute("pragma synchronous = full")
         connection.execute("pragma foreign_keys = off")
+        # What is deleted is overwritten: it was about people.
+        connection.execute("pragma secure_delete = on")
     except sqlite3.Error as problem:
         connection.close()
-        raise StorageError(f"{path} cannot be opened: {problem}") from problem
+        raise storage_error(path, "opened", problem) from problem
+    return connection
+
+
+def require_there(path: Path) -> None:
+    """For those who make no database. Raises StorageError."""
+    try:
+        if path.exists():
+            return
+    except OSError as problem:
+        raise StorageError(f"{path} cannot be opened: {problem.strerror}") from problem
+    raise StorageError(f"there is no database {path}", hint="Start `zendesk-connector serve` once.")
+
+
+def open_read_only(path: Path) -> sqlite3.Connection:
+    """Opens a file that is there and changes nothing of it: nor does closing it. Raises StorageError."""
+    try:
+        connection = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode=ro",
+            uri=True,
+            timeout=PATIENCE,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+    except sqlite3.Error as problem:
+        raise storage_error(path, "opened", problem) from problem
+    connection.row_factory = sqlite3.Row
     return connection
 
 
 def connect_to_read(path: Path) -> sqlite3.Connection:
     """Opens a connection that only reads. Raises StorageError where the file is missing or of another version."""
-    if not path.exists():
-        raise StorageError(f"there is no database {path}", hint="Start `zendesk-connector serve` once.")
-    connection = connect(path)
+    require_there(path)
+    connection = open_read_only(path)
     try:
         require_current(connection)
-        connection.execute("pragma query_only = on")
     except sqlite3.Error as problem:
         connection.close()
-        raise StorageError(f"{path} cannot be read: {problem}") from problem
+        raise storage_error(path, "read", problem) from problem
     except StorageError:
         connection.close()
         raise
@@ -111,6 +184,8 @@ class Journal:
         self._thread: threading.Thread | None = None
         self._readers: ThreadPoolExecutor | None = None
         self._taking = False
+        # What is wrong with the file; nothing is written to it any more.
+        self._damage: StorageError | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def open(self) -> None:
@@ -137,15 +212,24 @@ class Journal:
         return self._lock.take()
 
     def _connect(self) -> None:
-        if self.path.exists():
-            with suppress(OSError):  # it may be somebody else's, and readable all the same
-                self.path.chmod(0o600)
+        self._damage = None
+        try:
+            if self.path.is_file():
+                with suppress(OSError):  # it may be somebody else's, and readable all the same
+                    self.path.chmod(0o600)
+                # Before anything is changed. SQLite would write a log that is left beside it over whatever this is.
+                _require_header(self.path)
+                require_sound(self.path, up_to=CHECKED_UP_TO)
+        except OSError as problem:
+            raise StorageError(f"{self.path} cannot be opened: {problem.strerror}") from problem
         self._writer = connect(self.path)
         try:
+            self._writer.execute("begin immediate")
+            self._writer.execute("rollback")
             migrate(self._writer)
             self._reader = connect_to_read(self.path)
         except sqlite3.Error as problem:
-            raise StorageError(f"{self.path} cannot be used: {problem}") from problem
+            raise storage_error(self.path, "used", problem) from problem
 
     async def close(self) -> None:
         """Commits what is queued and lets go of the file."""
@@ -175,11 +259,25 @@ class Journal:
         """
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         future.add_done_callback(_note_failure)
-        if not self._taking:
-            future.set_exception(_closed(self.path))
-        else:
-            self._queue.put((work, future))
+        self._put(_Entry(work=work, future=future))
         return future
+
+    async def compact(self) -> None:
+        """Writes the file anew, so that nothing is left of what was deleted. Writes wait as long. Raises StorageError.
+
+        Deleted text is overwritten in its place, but SQLite also leaves old copies behind where it moves rows.
+        """
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._put(_Entry(work=self._compact, future=future, alone=True))
+        await future
+
+    def _put(self, entry: _Entry) -> None:
+        if not self._taking:
+            entry.future.set_exception(_closed(self.path))
+        elif self._damage is not None:
+            entry.future.set_exception(StorageError(self._damage.message, hint=self._damage.hint))
+        else:
+            self._queue.put(entry)
 
     async def read(self, work: Work[T]) -> T:
         """Runs work on the reading connection, off the event loop. Raises StorageError."""
@@ -191,7 +289,7 @@ class Journal:
             try:
                 return work(reader)
             except sqlite3.Error as problem:
-                raise StorageError(f"{self.path} cannot be read: {problem}") from problem
+                raise self._translated("read", problem) from problem
 
         return await asyncio.get_running_loop().run_in_executor(self._readers, guarded)
 
@@ -210,7 +308,9 @@ class Journal:
                     entry = self._queue.get_nowait()
                 except queue.Empty:
                     break
-            results = self._commit_together(batch) if batch else []
+            together = [each for each in batch if not each.alone]
+            results = self._commit_together(together) if together else []
+            results += [self._do_alone(each) for each in batch if each.alone]
             if results and not self._loop.is_closed():
                 self._loop.call_soon_threadsafe(_deliver, results)
 
@@ -219,19 +319,21 @@ class Journal:
             return self._commit(batch)
         except Exception as problem:
             if len(batch) == 1:
-                return [(batch[0][1], _translated(problem, self.path))]
+                return [(batch[0].future, self._translated("written", problem))]
         # One bad piece of work must not take the others with it.
         return [result for entry in batch for result in self._commit_together([entry])]
 
     def _commit(self, batch: list[_Entry]) -> list[tuple[asyncio.Future[Any], Any]]:
         assert self._writer is not None
         try:
+            if self._writer.in_transaction:  # it could not be rolled back when it failed
+                self._writer.execute("rollback")
             self._writer.execute("begin immediate")
         except sqlite3.Error as problem:
             # No work is to blame. Tried one by one, each would wait for the lock by itself.
-            return [(future, _translated(problem, self.path)) for _, future in batch]
+            return [(entry.future, self._translated("written", problem)) for entry in batch]
         try:
-            results = [(future, work(self._writer)) for work, future in batch]
+            results = [(entry.future, entry.work(self._writer)) for entry in batch]
             self._writer.execute("commit")
         except BaseException:
             if self._writer.in_transaction:
@@ -240,10 +342,51 @@ class Journal:
         self.commits += 1
         return results
 
+    def _do_alone(self, entry: _Entry) -> tuple[asyncio.Future[Any], Any]:
+        assert self._writer is not None
+        try:
+            return entry.future, entry.work(self._writer)
+        except Exception as problem:
+            return entry.future, self._translated("written", problem)
 
-def _translated(problem: Exception, path: Path) -> Exception:
-    """What the caller gets; a defect in its own work is none of the database's."""
-    return StorageError(f"{path} cannot be written: {problem}") if isinstance(problem, sqlite3.Error) else problem
+    def _compact(self, connection: sqlite3.Connection) -> None:
+        connection.execute("vacuum")
+        # The log has the pages as they were before.
+        if connection.execute("pragma wal_checkpoint(truncate)").fetchone()[0]:
+            raise StorageError(
+                f"{self.path} cannot be written anew: another program reads it", hint="End that one, and ask again."
+            )
+
+    def _translated(self, done: str, problem: Exception) -> Exception:
+        """What the caller gets; a defect in its own work is none of the database's."""
+        if not isinstance(problem, sqlite3.Error):
+            return problem
+        error = storage_error(self.path, done, problem)
+        if _HINTS.get(_code(problem)) == DAMAGED and self._damage is None:
+            # Who goes on writing makes it worse, and what is answered with 200 may not be found again.
+            log.error("%s. %s", error.message, error.hint)
+            self._damage = error
+        return error
+
+
+def require_sound(path: Path, up_to: float = math.inf) -> None:
+    """Looks through a file for damage, if it is not larger than so many bytes. Raises StorageError, OSError."""
+    if path.stat().st_size > up_to:
+        return
+    try:
+        with closing(open_read_only(path)) as connection:
+            found = connection.execute("pragma quick_check(1)").fetchone()[0]
+    except sqlite3.Error as problem:
+        raise storage_error(path, "read", problem) from problem
+    if found != "ok":
+        raise StorageError(f"{path} is damaged: {' '.join(found.split())}", hint=DAMAGED)
+
+
+def _require_header(path: Path) -> None:
+    # Closing the file takes SQLite's own locks on it away: it must not be in use in this process.
+    with path.open("rb") as file:
+        if file.read(16) not in (b"", b"SQLite format 3\0"):
+            raise StorageError(f"{path} cannot be opened: file is not a database", hint=DAMAGED)
 
 
 def _closed(path: Path) -> StorageError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import json
 import logging
 import sqlite3
@@ -42,9 +43,14 @@ class Library:
         self._flows: dict[str, StoredFlow] = {}
         self._active: dict[str, tuple[CompiledFlow, ...]] = {}
 
-    def starting_on(self, trigger: str) -> tuple[CompiledFlow, ...]:
-        """The active flows that start on a trigger."""
-        return self._active.get(trigger, ())
+    def starting_on(self, trigger: str, since: dt.datetime | None = None) -> tuple[CompiledFlow, ...]:
+        """The active flows that start on a trigger; with `since`, those that were active then, to the whole second."""
+        active = self._active.get(trigger, ())
+        return active if since is None else tuple(each for each in active if self._was_active(each.flow.key, since))
+
+    def _was_active(self, key: str, then: dt.datetime) -> bool:
+        activated_at = self._flows[key].activated_at
+        return activated_at is None or activated_at.replace(microsecond=0) <= then
 
     def compiled(self, key: str) -> CompiledFlow:
         """The newest version of a flow, active or not. Raises NotFound, FlowError."""
@@ -58,6 +64,11 @@ class Library:
             hint = f"Did you mean {close!r}?" if close else "`zendesk-connector flows list` names them."
             raise NotFound("no_flow", f"There is no flow {key!r}", hint=hint)
         return self._flows[key]
+
+    def active_since(self) -> float:
+        """When the first of the active flows was switched on, in seconds since 1970; now where none is."""
+        times = [flow.activated_at for flow in self._flows.values() if flow.active and flow.activated_at]
+        return min(times, default=utc_now()).timestamp()
 
     def all(self) -> list[StoredFlow]:
         """Every flow, by key."""

@@ -168,6 +168,8 @@ class Flow(BaseModel):
     description: str = ""
     # The e-mail of the person told when the flow needs help.
     owner: str | None = None
+    # A variable of the trigger: runs for the same value go one after the other, in the order of their events.
+    one_at_a_time: str | None = Field(default=None, min_length=1)
     # Set here, the file decides; left out, `flows activate` does.
     active: bool | None = None
     trigger: TriggerReference
@@ -268,6 +270,8 @@ class Run:
     waiting_for: str | None = None
     # Since when it waits for that; a wait ends after seven days.
     waiting_since: dt.datetime | None = None
+    # For runs that go one at a time: the value they have in common.
+    turn: str | None = None
     # How often a person had it done again.
     retries: int = 0
     error: dict[str, str] | None = None

@@ -6,8 +6,9 @@ import asyncio
 import datetime as dt
 import hashlib
 import random
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
 from pydantic import BaseModel
@@ -20,6 +21,7 @@ from zendesk_bridge.flows.errors import (
     Credentials,
     FlowError,
     NeedsInvite,
+    Paced,
     Permanent,
     Transient,
     Uncertain,
@@ -27,6 +29,9 @@ from zendesk_bridge.flows.errors import (
 from zendesk_bridge.flows.interpreter import EMPTY, CompiledStep
 from zendesk_bridge.flows.journal import Journal
 from zendesk_bridge.flows.model import DECISION, Run, StepRun, StepStatus, utc_now
+
+#: Told of each call of a step: the action's id, what was wrong, if anything, and the seconds it took.
+Observe = Callable[[str, BaseException | None, float], None]
 
 #: What a step may leave in the journal, in bytes of JSON.
 OUTPUT_LIMIT = 1024 * 1024
@@ -41,6 +46,8 @@ class Timing:
     # The first wait after an outage; it doubles up to the longest.
     retry_first: float = 1.0
     retry_longest: float = 60.0
+    # How long after its turn a run looks again that nobody woke.
+    turn_margin: float = 5.0
     # How long a run waits for one thing before it fails.
     patience: float = 7 * 86_400.0
     # What a run has read is read anew after it waited for a person or a connection, if it is older than this;
@@ -70,6 +77,10 @@ class Stopping(Exception):
     """The process ends: the run stays as it is and goes on after the next start."""
 
 
+def unobserved(action: str, problem: BaseException | None, seconds: float) -> None:
+    """For those who count nothing."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Surroundings:
     """What a port needs of the runner."""
@@ -80,6 +91,9 @@ class Surroundings:
     is_broken: Callable[[str], bool]
     broke: Callable[[Credentials], None]
     stopping: Callable[[], bool]
+    observe: Observe = unobserved
+    # When the effects under way were begun, by the clock that nobody sets: run and step to seconds.
+    begun: dict[tuple[str, int], float] = field(default_factory=dict)
 
 
 class RunPort:
@@ -223,6 +237,7 @@ class RunPort:
                 step.begun_at = utc_now()
                 step.looked_at = None
                 step.status = StepStatus.RUNNING
+                self._around.begun[self.run.id, step.seq] = time.monotonic()
                 await self._record_durably(step)
                 try:
                     return await self._call(action, action.function, {**inputs, "once": self._once(step)})
@@ -241,7 +256,7 @@ class RunPort:
     ) -> Mapping[str, Any] | None:
         """What the effect made, if the far side has it; None where it may be done (again)."""
         assert step.begun_at is not None
-        asked, problem = utc_now(), None
+        asked, age, problem = utc_now(), self._age(step), None
         try:
             if action.find is None:
                 raise Permanent("cannot_look", f"{action.id} cannot be looked up")
@@ -258,7 +273,6 @@ class RunPort:
         if decision == "ask" and problem is not None:
             self._wait(step, f"signal:{_decision_name(step)}", _in_doubt(step, problem))
         # What a look shows is how things were when it was asked.
-        age = (asked - step.begun_at).total_seconds()
         later = next((seconds for seconds in self._around.timing.looks if seconds > age), None)
         if decision == "repeat":
             return None
@@ -267,10 +281,15 @@ class RunPort:
             return None
         step.status = StepStatus.WAITING
         self._pending.append(replace(step))
-        # The clock may have been set back since.
-        until = min(step.begun_at, utc_now()) + dt.timedelta(seconds=later)
+        until = utc_now() + dt.timedelta(seconds=later - self._age(step))
         note = f"looks whether {step.key!r} was done; its answer was lost"
         raise Suspended(until=min(until, deadline), note=note)
+
+    def _age(self, step: StepRun) -> float:
+        """Seconds since an effect was begun. Of one that an earlier process began, only the wall clock tells."""
+        assert step.begun_at is not None
+        now, passed = time.monotonic(), max(0.0, (utc_now() - step.begun_at).total_seconds())
+        return now - self._around.begun.setdefault((self.run.id, step.seq), now - passed)
 
     async def _decision(self, step: StepRun) -> str | None:
         """What a person said to do about a sending that is in doubt. It counts also where looking works again."""
@@ -280,7 +299,13 @@ class RunPort:
 
     async def _call(self, action: Action, function: Function, arguments: dict[str, Any]) -> Mapping[str, Any]:
         """Calls a service; returns the outputs, empty where a look-up found nothing."""
-        result: BaseModel | None = await function(self._around.catalog.client(action.service), **arguments)
+        began = time.monotonic()
+        try:
+            result: BaseModel | None = await function(self._around.catalog.client(action.service), **arguments)
+        except BaseException as problem:
+            self._around.observe(action.id, problem, time.monotonic() - began)
+            raise
+        self._around.observe(action.id, None, time.monotonic() - began)
         return EMPTY if result is None else result.model_dump(mode="json")
 
     def _once(self, step: StepRun) -> Once:
@@ -291,6 +316,9 @@ class RunPort:
 
     def _again_later(self, step: StepRun, problem: Transient | Uncertain) -> NoReturn:
         timing = self._around.timing
+        if isinstance(problem, Paced):
+            step.attempts -= 1  # nothing was tried; and it is woken sooner, when its turn has come
+            self._wait(step, None, problem.as_json(), (problem.retry_after or 0.0) * 1.5 + timing.turn_margin)
         wait = min(timing.retry_first * 2 ** min(step.attempts, 16), timing.retry_longest)
         wait *= random.uniform(0.8, 1.2)  # noqa: S311 - spreads retries, keeps no secret
         limited = isinstance(problem, Transient) and problem.limit
@@ -330,6 +358,7 @@ class RunPort:
         return step
 
     def _end(self, step: StepRun, status: StepStatus, inputs: dict[str, Any], error: ConnectorError | None) -> None:
+        self._around.begun.pop((self.run.id, step.seq), None)
         step.status = status
         step.inputs = inputs
         step.error = error.as_json() if error else None

@@ -29,14 +29,14 @@ Answer = dict[str, Any]
 Handler = Callable[[str, Mapping[str, Any], str], Awaitable[Answer]]
 
 
-def send(path: Path, verb: str, args: Mapping[str, Any], by: str) -> Answer:
+def send(path: Path, verb: str, args: Mapping[str, Any], by: str, within: float = ANSWER_WITHIN) -> Answer:
     """Asks the process that holds the database to do something. Blocks.
 
     Returns:
         Its answer.
 
     Raises:
-        ConnectorError: it refused, with its code, message and hint; or `no_answer` after five seconds.
+        ConnectorError: it refused, with its code, message and hint; or `no_answer` after `within` seconds.
     """
     connection = connect(path)
     try:
@@ -45,7 +45,7 @@ def send(path: Path, verb: str, args: Mapping[str, Any], by: str) -> Answer:
             "insert into requests(verb, args, by, at) values (?, ?, ?, ?)",
             (verb, json.dumps(dict(args)), by, rfc3339(utc_now())),
         )
-        deadline = time.monotonic() + ANSWER_WITHIN
+        deadline = time.monotonic() + within
         while time.monotonic() < deadline:
             row = connection.execute("select answer from requests where id = ?", (cursor.lastrowid,)).fetchone()
             if row is not None and row["answer"] is not None:
@@ -57,7 +57,7 @@ def send(path: Path, verb: str, args: Mapping[str, Any], by: str) -> Answer:
         connection.close()
     raise ConnectorError(
         "no_answer",
-        f"The running process did not answer within {ANSWER_WITHIN:.0f} s",
+        f"The running process did not answer within {within:.0f} s",
         hint="The request stays; it is applied when that process gets to it.",
     )
 

@@ -12,14 +12,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from zendesk_bridge.flows import changes, store
+from zendesk_bridge.flows import changes, store, turns
 from zendesk_bridge.flows.catalog import Catalog
+from zendesk_bridge.flows.clock import ClockWatch
 from zendesk_bridge.flows.context import Context, working_on
 from zendesk_bridge.flows.errors import ConnectorError, Credentials, NotFound, StorageError
 from zendesk_bridge.flows.interpreter import CompiledFlow, compile_flow, interpret
 from zendesk_bridge.flows.journal import Journal
 from zendesk_bridge.flows.model import Event, Run, RunStatus, StepRun, utc_now
-from zendesk_bridge.flows.port import RunPort, Stopping, Surroundings, Suspended, Timing
+from zendesk_bridge.flows.port import Observe, RunPort, Stopping, Surroundings, Suspended, Timing, unobserved
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +63,7 @@ class Runner:
         is_broken: Callable[[str], bool] = lambda service: False,
         broke: Callable[[Credentials], None] = lambda problem: None,
         ended: Callable[[Run], None] = lambda run: None,
+        observe: Observe = unobserved,
         works: bool = True,
     ) -> None:
         """
@@ -69,6 +71,7 @@ class Runner:
             is_broken: whether calls to a service are in vain for now.
             broke: told when a service refused our credentials.
             ended: told of each run that ends.
+            observe: told of each call of a step.
             works: whether runs are executed before `start`; else their rows are changed, and no more.
         """
         self._journal = journal
@@ -80,6 +83,7 @@ class Runner:
             timing=timing or Timing(),
             is_broken=is_broken,
             broke=broke,
+            observe=observe,
             stopping=lambda: self._stopping,
         )
         self._compiled: dict[tuple[str, int], CompiledFlow] = {}
@@ -101,6 +105,7 @@ class Runner:
         """Takes up what an earlier process left. Raises StorageError."""
         self._stopping = False
         await self._journal.write(store.wake_uninvited)
+        await self._journal.write(store.wake_paced)
         for run_id in await self._journal.read(store.open_run_ids):
             self._enqueue(run_id, None)
         self._pump()
@@ -133,8 +138,10 @@ class Runner:
             StorageError: nothing was stored.
         """
         wanted = list(flows)
+        common = {}
         for flow in wanted:
             self._compiled[flow.flow.key, flow.version] = flow
+            common[flow.flow.key] = _turn(flow, event)
 
         def work(connection: sqlite3.Connection) -> list[_Loaded]:
             event_id, service_id, is_new = identify(connection) if identify else (event.id, event.id, True)
@@ -151,6 +158,7 @@ class Runner:
                     event_id=event_id,
                     status=RunStatus.QUEUED,
                     accepted_at=utc_now(),
+                    turn=common[flow.flow.key],
                 )
                 if store.insert_run(connection, run):
                     new.append(_Loaded(run=run, event=own, steps=[]))
@@ -208,6 +216,7 @@ class Runner:
             self._enqueue(run_id, None)  # it goes on from its rows, if there is a way to go
             raise
         self._cancelled.discard(run_id)
+        self._poke.set()  # it may have been in the way of another
         self._settle()
         if before is not RunStatus.CANCELLED:
             self._ended(run)
@@ -230,6 +239,15 @@ class Runner:
     async def idle(self) -> None:
         """Waits until no run is under way or ready; runs may still wait for a time or a signal."""
         await self._quiet.wait()
+
+    def nudge(self, run_id: str) -> None:
+        """Goes on with a waiting run before all that are ready: its turn has come, and does not last."""
+        if run_id in self._active:
+            self._again.add(run_id)  # it is just leaving
+        elif run_id not in self._known:
+            self._enqueue(run_id, None)
+            if self._ready and self._ready[-1][0] == run_id:
+                self._ready.rotate(1)
 
     def _enqueue(self, run_id: str, loaded: _Loaded | None) -> None:
         if run_id not in self._known and run_id not in self._cancelled:
@@ -268,6 +286,8 @@ class Runner:
         self._woken[name] = now
 
     async def _execute(self, run_id: str, loaded: _Loaded | None) -> None:
+        # What started this task may have been about another event.
+        working_on.set(Context(run=run_id))
         try:
             run = await self._go_on(run_id, loaded)
         except Stopping:
@@ -283,8 +303,8 @@ class Runner:
         log.info("run %s %s%s", run.id, run.status, f": {run.error['code']}" if run.error else "")
         if run.status.ended:
             self._ended(run)
-        else:
-            self._asleep.add(run_id)
+        if not run.status.ended or run.turn is not None:
+            self._asleep.add(run_id)  # when it has left, there may be somebody to wake
 
     async def _go_on(self, run_id: str, loaded: _Loaded | None) -> Run | None:
         """Takes a run up; None where there is nothing to do."""
@@ -294,7 +314,13 @@ class Runner:
             if loaded is None or loaded.run.status.ended or run_id in self._cancelled:
                 return None
             resumed = loaded.run.status is RunStatus.WAITING
-            working_on.set(Context(event=loaded.run.event_id, run=run_id, resumed=resumed))
+            since = loaded.run.accepted_at.timestamp()
+            working_on.set(Context(event=loaded.run.event_id, run=run_id, resumed=resumed, since=since))
+            if turns.must_ask(loaded.run):
+                run = loaded.run
+                loaded.run = await self._journal.write(lambda connection: turns.take(connection, run))
+                if loaded.run.status is RunStatus.WAITING:
+                    return loaded.run
             if self._is_stale(loaded):
                 # Nothing was done yet but reading: the ticket may have another assignee by now.
                 loaded.steps = []
@@ -366,10 +392,14 @@ class Runner:
         return known
 
     async def _wake_sleepers(self) -> None:
+        clock = ClockWatch()
         while True:
             self._poke.clear()
-            now = utc_now()
+            jumped, now = clock.jumped(), utc_now()
             try:
+                if jumped:
+                    log.warning("the clock was set %s by %.0f s", "forward" if jumped > 0 else "back", abs(jumped))
+                    await self._journal.write(partial(store.clock_was_set, by=jumped, now=now))
                 due, wake = await self._journal.read(partial(_sleepers, now=now))
             except Exception as problem:
                 # Whatever it is, the others must be woken.
@@ -386,6 +416,14 @@ class Runner:
                     await self._poke.wait()
             except TimeoutError:
                 continue
+
+
+def _turn(flow: CompiledFlow, event: Event) -> str | None:
+    try:
+        return flow.turn(event.data)
+    except ConnectorError as problem:
+        log.warning("flow %s: its runs are not kept in order: %s", flow.flow.key, problem.message)
+        return None
 
 
 def _sleepers(connection: sqlite3.Connection, now: dt.datetime) -> tuple[list[str], dt.datetime | None]:

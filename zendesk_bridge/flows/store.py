@@ -99,9 +99,9 @@ def run_id(event_id: str, flow: str) -> str:
 def insert_run(connection: sqlite3.Connection, run: Run) -> bool:
     """Stores a new run; False where the event started this flow before."""
     cursor = connection.execute(
-        "insert or ignore into runs(id, flow, version, event_id, status, accepted_at, retries)"
-        " values (?, ?, ?, ?, ?, ?, 0)",
-        (run.id, run.flow, run.version, run.event_id, run.status, rfc3339(run.accepted_at)),
+        "insert or ignore into runs(id, flow, version, event_id, status, accepted_at, turn, retries)"
+        " values (?, ?, ?, ?, ?, ?, ?, 0)",
+        (run.id, run.flow, run.version, run.event_id, run.status, rfc3339(run.accepted_at), run.turn),
     )
     return cursor.rowcount > 0
 
@@ -124,6 +124,17 @@ def update_run(connection: sqlite3.Connection, run: Run) -> None:
             run.id,
         ),
     )
+    if run.turn is not None and run.status.ended:
+        wake_next(connection, run.flow, run.turn)
+
+
+def wake_next(connection: sqlite3.Connection, flow: str, turn: str) -> None:
+    """Wakes the run whose turn it is where runs go one at a time."""
+    connection.execute(
+        "update runs set wake_at = ? where number = (select min(number) from runs"
+        " where flow = ? and turn = ? and status = 'waiting' and waiting_for like 'turn:%')",
+        (rfc3339(utc_now()), flow, turn),
+    )
 
 
 def fail_run(connection: sqlite3.Connection, run_id: str, error: Mapping[str, str]) -> None:
@@ -133,6 +144,9 @@ def fail_run(connection: sqlite3.Connection, run_id: str, error: Mapping[str, st
         " where id = ?",
         (rfc3339(utc_now()), to_json(dict(error)), run_id),
     )
+    row = connection.execute("select flow, turn from runs where id = ?", (run_id,)).fetchone()
+    if row is not None and row["turn"] is not None:
+        wake_next(connection, row["flow"], row["turn"])
 
 
 def select_run(connection: sqlite3.Connection, run_id: str) -> Run | None:
@@ -154,6 +168,7 @@ def _run(row: sqlite3.Row) -> Run:
         wake_at=_moment(row["wake_at"]),
         waiting_for=row["waiting_for"],
         waiting_since=_moment(row["waiting_since"]),
+        turn=row["turn"],
         retries=row["retries"],
         error=_object(row["error"]),
         note=row["note"],
@@ -209,6 +224,34 @@ def wake_uninvited(connection: sqlite3.Connection) -> None:
         "update runs set wake_at = ? where status = 'waiting' and waiting_for >= 'invite:' and waiting_for < 'invite;'",
         (rfc3339(utc_now()),),
     )
+
+
+def wake_paced(connection: sqlite3.Connection) -> None:
+    """Lets every run that waits its turn queue anew: the queues were in memory."""
+    connection.execute(
+        "update runs set wake_at = accepted_at where status = 'waiting' and waiting_for is null"
+        " and json_extract(error, '$.code') = 'limit'"
+    )
+
+
+def clock_was_set(connection: sqlite3.Connection, by: float, now: dt.datetime) -> None:
+    """Runs that wait have waited no longer for it, and those that merely sleep look anew for how long.
+
+    Args:
+        by: seconds; below 0 where the clock was set back.
+    """
+    if by < 0:
+        connection.execute(
+            "update runs set wake_at = ? where status = 'waiting' and waiting_for is null", (rfc3339(now),)
+        )
+        connection.execute("update runs set waiting_since = ? where waiting_since > ?", (rfc3339(now), rfc3339(now)))
+        return
+    shift = dt.timedelta(seconds=by)
+    rows = connection.execute(
+        "select id, waiting_since from runs where status = 'waiting' and waiting_since <= ?", (rfc3339(now - shift),)
+    )
+    moved = [(rfc3339(parse_time(row["waiting_since"]) + shift), row["id"]) for row in rows]
+    connection.executemany("update runs set waiting_since = ? where id = ?", moved)
 
 
 # Steps
@@ -297,6 +340,25 @@ def select_signal(connection: sqlite3.Connection, run_id: str, name: str) -> dic
     """The value of a signal a run has got."""
     row = connection.execute("select value from signals where run_id = ? and name = ?", (run_id, name)).fetchone()
     return None if row is None else _object(row[0])
+
+
+# Cursors
+
+
+def cursor_or_new(connection: sqlite3.Connection, name: str, value: str) -> str:
+    """How far something has been read; the first time that is `value`."""
+    connection.execute(
+        "insert or ignore into cursors(name, value, at) values (?, ?, ?)", (name, value, rfc3339(utc_now()))
+    )
+    row = connection.execute("select value from cursors where name = ?", (name,)).fetchone()
+    return str(row[0])
+
+
+def put_cursor(connection: sqlite3.Connection, name: str, value: str) -> None:
+    """Stores how far something has been read."""
+    connection.execute(
+        "insert or replace into cursors(name, value, at) values (?, ?, ?)", (name, value, rfc3339(utc_now()))
+    )
 
 
 # Flows

@@ -1,10 +1,10 @@
-"""Sample payloads of our own making: an event as webhooks bring it, and answers for a ticket, user, organization."""
+"""Sample payloads of our own making: events as both kinds of webhooks bring them, and answers of look-ups."""
 
 import json
 from importlib.resources import files
 from typing import Any
 
-NAMES = ("ticket_agent_assignment_changed", "ticket", "user", "organization")
+NAMES = ("ticket_agent_assignment_changed", "zendesk_trigger", "ticket", "user", "organization")
 
 
 def load(name: str) -> dict[str, Any]:

@@ -1,7 +1,9 @@
 """The incremental exports: ticket events by time, tickets by cursor; the newest minute is never in them."""
 
 import base64
+from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlencode
 
 from aiohttp import web
 
@@ -11,17 +13,26 @@ from zendesk_bridge.sandbox.records import Record
 from zendesk_bridge.sandbox.routes import Handler, side_loads
 from zendesk_bridge.sandbox.state import Update, ZendeskState
 
-WITHHELD_SECONDS = 60
+SCOPES = ("all", "agent", "ai_agent")
 # How exports name the ways an update came in.
 EXPORT_CHANNELS = {"web": "Web form", "api": "Web service", "email": "Mail"}
 
 
 def _start_time(request: web.Request, action: str) -> int | None:
-    start = whole_number(request, "start_time", action)
-    if start is not None and start >= request.app[STATE].clock() - WITHHELD_SECONDS:
+    start, state = whole_number(request, "start_time", action), request.app[STATE]
+    if start is not None and start >= state.clock() - state.withheld_seconds:
         description = "Too recent start_time. Use a start_time older than 60 seconds"
         raise Refused(422, {"error": "InvalidValue", "description": description})
     return start
+
+
+def _in_scope(request: web.Request, action: str) -> Callable[[int], bool]:
+    """Whether a ticket is asked for: those that an AI agent handles are left out unless the request says otherwise."""
+    scope = request.query.get("support_type_scope", "agent")
+    if scope not in SCOPES:
+        raise invalid_attribute("support_type_scope", " or ".join(SCOPES), action)
+    theirs = request.app[STATE].ai_agent_tickets
+    return lambda ticket_id: scope == "all" or (ticket_id in theirs) == (scope == "ai_agent")
 
 
 async def ticket_events(request: web.Request) -> web.Response:
@@ -35,13 +46,15 @@ async def ticket_events(request: web.Request) -> web.Response:
     if start is None:
         raise invalid_attribute("start_time", "an integer", "incremental/ticket_events")
     with_comments = "comment_events" in request.query.get("include", "").split(",")
-    newest = state.clock() - WITHHELD_SECONDS
+    newest, asked_for = state.clock() - state.withheld_seconds, _in_scope(request, "incremental/ticket_events")
     due = [update for update in state.updates if start <= int(update.at) and update.at <= newest]
+    due = [update for update in due if asked_for(update.audit["ticket_id"])]
     chosen = due[: state.export_page_size]
     # Time is the only cursor: what shares the last second must be on the same page, or it could never be passed.
     chosen += [update for update in due[len(chosen) :] if int(update.at) == int(chosen[-1].at)]
     end = int(chosen[-1].at) if chosen else None
-    following = None if end is None else f"{state.url}/api/v2/incremental/ticket_events.json?start_time={end}"
+    asked = urlencode({**request.query, "start_time": end})
+    following = None if end is None else f"{state.url}/api/v2/incremental/ticket_events.json?{asked}"
     return web.json_response(
         {
             "ticket_events": [exported(state, update, with_comments) for update in chosen],
@@ -108,15 +121,15 @@ async def tickets_by_cursor(request: web.Request) -> web.Response:
     if after is None:
         raise invalid_attribute("start_time", "an integer", action)
     size = max(1, min(whole_number(request, "per_page", action) or state.export_page_size, state.export_page_size))
-    newest = state.clock() - WITHHELD_SECONDS
+    newest, asked_for = state.clock() - state.withheld_seconds, _in_scope(request, action)
     places = sorted((int(at), id) for id, at in state.changed_at.items() if at <= newest and id in state.tickets)
-    due = [place for place in places if place > after]
+    due = [place for place in places if place > after and asked_for(place[1])]
     chosen = due[:size]
     tickets, beside = side_loads(state, request, [state.tickets[id] for _, id in chosen])
     for ticket, (at, _) in zip(tickets, chosen, strict=True):
         ticket["generated_timestamp"] = at
     following = _write_cursor(*chosen[-1]) if chosen else cursor
-    kept = {name: request.query[name] for name in ("per_page", "include") if name in request.query}
+    kept = {name: value for name, value in request.query.items() if name not in ("start_time", "cursor")}
     address = request.url.with_query({"cursor": following, **kept}) if following is not None else None
     return web.json_response(
         {

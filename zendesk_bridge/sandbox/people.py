@@ -37,6 +37,8 @@ OTHER_ORGANIZATION = 106
 SAMPLE_TICKETS = (GRINDER, MARKUP, UNICODE, QUOTES, LONG, OTHER_ORGANIZATION)
 
 ASSIGNMENT_CHANGED = "zen:event-type:ticket.agent_assignment_changed"
+# The subscription of webhooks that Zendesk triggers notify.
+TRIGGER_CONNECTED = "conditional_ticket_events"
 
 # Credentials of an account that exists in memory only; they are printed in the documentation.
 CLIENT_ID = "zendesk_connector"

@@ -95,14 +95,20 @@ async def show_metrics(request: web.Request) -> web.Response:
 
 
 async def list_comments(request: web.Request) -> web.Response:
-    """A ticket's comments, oldest first; the first is the description."""
+    """A ticket's comments, oldest first unless asked otherwise; the first is the description."""
     require(request)
     state = request.app[STATE]
     ticket = _one(state.tickets, id_in(request, "comments/index"))
     found = list(state.comments.get(ticket["id"], ()))
-    if request.query.get("sort_order") == "desc" or request.query.get("sort", "").startswith("-"):
+    # Each way of paging has a parameter of its own, and takes no notice of the other's.
+    by_cursor = "page[size]" in request.query or "page[after]" in request.query
+    name, descending = ("sort", "-created_at") if by_cursor else ("sort_order", "desc")
+    if request.query.get(name) == descending:
         found.reverse()
-    return web.json_response(page(request, "comments", found))
+    answer = page(request, "comments", found)
+    if "users" in request.query.get("include", "").split(",") and "users" not in state.leave_out:
+        answer["users"] = _those(state, "user", state.users, (each["author_id"] for each in answer["comments"]))
+    return web.json_response(answer)
 
 
 async def list_audits(request: web.Request) -> web.Response:

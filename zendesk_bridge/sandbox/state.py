@@ -97,6 +97,10 @@ class ZendeskState:
 
     webhooks: dict[str, Record] = field(default_factory=dict)
     webhook_secrets: dict[str, str] = field(default_factory=dict)
+    # What Zendesk triggers on a change of the assignee send: the JSON text with placeholders, by the webhook's id.
+    trigger_bodies: dict[str, str] = field(default_factory=dict)
+    # True: `ticket.updated_at_with_timestamp` has seconds; False: none, as in the documentation's example.
+    trigger_times_have_seconds: bool = False
 
     # Requests a minute: the whole account, updates of tickets, the incremental exports, the webhooks API.
     requests_per_minute: int = 700
@@ -108,6 +112,10 @@ class ZendeskState:
     buckets: dict[str, Bucket] = field(default_factory=dict)
     # Most records in one answer of an incremental export.
     export_page_size: int = 1000
+    # How much of the newest an incremental export holds back.
+    withheld_seconds: float = 60.0
+    # Tickets that an AI agent handles; incremental exports leave them out unless asked for them.
+    ai_agent_tickets: set[int] = field(default_factory=set)
 
     faults: list[Fault] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
@@ -345,6 +353,15 @@ class ZendeskState:
         webhook.update(fields)
         self.webhooks[webhook["id"]] = webhook
         self.webhook_secrets[webhook["id"]] = people.made_up_secret() if secret is None else secret
+        return webhook
+
+    def add_trigger(self, endpoint: str, body: str, *, secret: str | None = None) -> Record:
+        """Adds a Zendesk trigger for changes of the assignee and the webhook it notifies; returns the webhook.
+
+        Placeholders that work in `body`: ticket.id, ticket.assignee.id, ticket.updated_at_with_timestamp.
+        """
+        webhook = self.add_webhook(endpoint, secret=secret, subscriptions=[people.TRIGGER_CONNECTED])
+        self.trigger_bodies[webhook["id"]] = body
         return webhook
 
     def expire_tokens(self) -> None:

@@ -8,11 +8,11 @@ from aiohttp import web
 from zendesk_bridge.sandbox import people, records
 from zendesk_bridge.sandbox.answers import Refused, listed_error
 from zendesk_bridge.sandbox.asking import STATE, json_body, page, require
+from zendesk_bridge.sandbox.people import TRIGGER_CONNECTED
 from zendesk_bridge.sandbox.records import Record
 from zendesk_bridge.sandbox.routes import Handler
 from zendesk_bridge.sandbox.state import ZendeskState
 
-TRIGGER_CONNECTED = "conditional_ticket_events"
 EVENT_TYPE = re.compile(r"zen:event-type:[a-z_]+\.[a-z_]+")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 CHANGEABLE = ("name", "description", "status", "subscriptions", "endpoint", "http_method", "request_format")

@@ -5,15 +5,17 @@ import base64
 import hashlib
 import hmac
 import json
+import re
 import uuid
 from dataclasses import dataclass
 
 import aiohttp
 
-from zendesk_bridge.sandbox import records
+from zendesk_bridge.sandbox import people, records
 from zendesk_bridge.sandbox.records import Record
 from zendesk_bridge.sandbox.state import ZendeskState
 
+PLACEHOLDER = re.compile(r"\{\{\s*([\w.]+)\s*\}\}")
 # Times a delivery is tried again, by what came of it; nothing else is tried again.
 TIMEOUT_RETRIES = 5
 CONFLICT_RETRIES = 3
@@ -46,6 +48,20 @@ def signature(secret: str, timestamp: str, body: bytes) -> str:
     return base64.b64encode(hmac.digest(secret.encode(), timestamp.encode() + body, hashlib.sha256)).decode()
 
 
+def trigger_body(state: ZendeskState, webhook_id: str, event: Record) -> bytes:
+    """What a Zendesk trigger on a change of the assignee sends: its JSON text with the placeholders filled in."""
+    detail = event["detail"]
+    values = {
+        "ticket.id": detail["id"],
+        "ticket.assignee.id": "" if detail["assignee_id"] in (None, "0") else detail["assignee_id"],
+        "ticket.updated_at_with_timestamp": detail["updated_at"]
+        if state.trigger_times_have_seconds
+        else f"{detail['updated_at'][:16]}Z",
+    }
+    # What has no value is empty, and so is what does not exist.
+    return PLACEHOLDER.sub(lambda found: values.get(found[1], ""), state.trigger_bodies[webhook_id]).encode()
+
+
 def body_of(state: ZendeskState, event: Record) -> bytes:
     """The bytes sent; real bodies come compact and pretty-printed, so nobody may rely on either."""
     if state.pretty_bodies:
@@ -74,16 +90,24 @@ async def deliver(
     wanted = [
         webhook
         for webhook in list(state.webhooks.values())
-        if webhook["status"] == "active" and event["type"] in webhook["subscriptions"]
+        if webhook["status"] == "active" and _is_told(state, webhook, event)
     ]
     at = state.clock() if signed_at is None else signed_at
     return tuple(await asyncio.gather(*(_send(state, session, webhook, event, at) for webhook in wanted)))
 
 
+def _is_told(state: ZendeskState, webhook: Record, event: Record) -> bool:
+    if webhook["id"] in state.trigger_bodies:
+        return bool(event["type"] == people.ASSIGNMENT_CHANGED)
+    return event["type"] in webhook["subscriptions"]
+
+
 async def _send(
     state: ZendeskState, session: aiohttp.ClientSession, webhook: Record, event: Record, at: float
 ) -> Delivery:
-    body, invocation_id = body_of(state, event), uuid.uuid4().hex
+    triggered = webhook["id"] in state.trigger_bodies
+    body = trigger_body(state, webhook["id"], event) if triggered else body_of(state, event)
+    invocation_id = uuid.uuid4().hex
     # Tries after the first carry the first one's signature and time: whether Zendesk signs anew is not documented.
     headers = signed_headers(state, webhook["id"], body, at, invocation_id)
     statuses: list[int | None] = []

@@ -295,6 +295,35 @@ async def test_whoever_tests_an_older_version_is_told(
     assert "About The grinder" in said.out
 
 
+async def test_a_dry_run_looks_a_channels_name_up_and_sends_nothing(
+    shell: Path, type_in: Type, slack: SlackServer
+) -> None:
+    write("mine.yml", a_flow("mine", channel="#support"))
+    assert (await type_in("flows", "check", "mine")).code == 0
+    run = (await type_in("flows", "test", "mine", "--ticket", "101", "--dry", "--json")).json
+    (step,) = run["steps"]
+    assert (step["status"], step["inputs"]["channel"]) == ("not_sent", "#support")
+    assert step["outputs"]["channel"] == "C0SUPPORT1"
+    assert {call.method for call in slack.state.calls} == {"users.conversations"}
+
+
+async def test_a_dry_run_says_that_a_real_one_would_wait_for_an_invitation(
+    shell: Path, type_in: Type, slack: SlackServer
+) -> None:
+    write("mine.yml", a_flow("mine", channel="#escalations"))
+    said = await type_in("flows", "test", "mine", "--ticket", "101", "--dry")
+    assert said.code == 1
+    assert "no channel #escalations" in said.out
+    assert "/invite @Zendesk Connector" in said.out
+    assert slack.state.posted() == []
+
+
+async def test_what_names_no_channel_is_found_by_the_check(shell: Path, type_in: Type) -> None:
+    path = write("mine.yml", a_flow("mine", channel="@noor"))
+    (problem,) = (await type_in("flows", "check", str(path), "--json")).json
+    assert (problem["input"], "is a person" in problem["message"]) == ("channel", True)
+
+
 async def test_a_dry_run_takes_the_file_as_it_is_now(shell: Path, type_in: Type) -> None:
     path = write("mine.yml", a_flow("mine"))
     said = await type_in("flows", "test", "mine", "--ticket", "101", "--dry")

@@ -12,6 +12,7 @@ import pytest
 from bolt_app.sandbox import SlackServer
 from bolt_app.sandbox.people import NOOR
 from bolt_app.server import Connector
+from bolt_app.settings import Settings
 from zendesk_bridge.sandbox import ZendeskServer, people
 
 Type = Callable[..., Awaitable[Any]]
@@ -131,6 +132,77 @@ async def test_without_a_connector_a_retried_run_says_what_it_waits_for(
     said = await type_in("runs", "retry", run_ids[1])
     assert said.code == 0
     assert "goes on when `zendesk-connector serve` is started" in said.out
+
+
+def found_in_files(database: Path, text: str) -> list[str]:
+    files = database.parent.glob(f"{database.name}*")
+    return [file.name for file in files if text.encode() in file.read_bytes()]
+
+
+async def test_a_requester_is_forgotten_while_the_connector_runs(
+    run_ids: list[str], connector: Connector, settings: Settings, zendesk: ZendeskServer, type_in: Type
+) -> None:
+    told = await zendesk.assign(people.QUOTES, people.BEN)
+    await connector.sides.bridge.idle()
+    requesters = {run["trigger"]["requester_id"] for run in await shown(type_in)}
+    email, database = "nobody.known@harbourcoffee.example", settings.connector_database
+    assert requesters == {str(people.MIRA), str(people.TOMAS)}
+    said = await type_in("runs", "forget", "--requester", email)
+    assert (said.code, said.out) == (1, "")
+    assert "Nothing is recorded about this requester" in said.err
+    assert "Zendesk id" in said.err
+    assert found_in_files(database, email) == []  # nor by having asked
+
+    email = "mira.castellan@harbourcoffee.example"
+    assert found_in_files(database, email) != []
+    said = await type_in("runs", "forget", "--requester", email)
+    assert said.code == 0
+    assert said.out.startswith("Removed: runs 2, ")
+    assert found_in_files(database, email) == []
+    assert {run["trigger"]["requester_id"] for run in await shown(type_in)} == {str(people.TOMAS)}
+    assert (await type_in("runs", "forget", "--requester", str(people.TOMAS), "--json")).json == {
+        "runs": 1,
+        "steps": 5,
+        "signals": 0,
+        "events": 1,
+        "remembered": 0,
+        "requests": 0,
+        "left": [],
+    }
+    assert (await type_in("runs", "list", "--json")).json == []
+    # What Zendesk delivers again starts nothing, and what is new is done as ever.
+    await zendesk.deliver(told.event)
+    await zendesk.assign(people.UNICODE, people.NOOR)
+    await connector.sides.bridge.idle()
+    assert [run["status"] for run in (await type_in("runs", "list", "--json")).json] == ["succeeded"]
+
+
+async def shown(type_in: Type) -> list[Any]:
+    runs = (await type_in("runs", "list", "--json")).json
+    return [(await type_in("runs", "show", run["id"], "--json")).json for run in runs]
+
+
+async def test_what_has_not_ended_is_left_and_named(
+    shell: Path, start_connector: StartConnector, zendesk: ZendeskServer, slack: SlackServer, type_in: Type
+) -> None:
+    slack.state.token_error = "account_inactive"
+    connector = await start_connector()
+    await zendesk.assign(people.GRINDER, people.NOOR)
+    await connector.sides.bridge.idle()
+    await connector.stop()  # then the command does it itself
+    said = await type_in("runs", "forget", "--requester", str(people.MIRA))
+    assert said.code == 0
+    (run,) = (await type_in("runs", "list", "--json")).json
+    assert f"Left: {run['id']}, which is waiting." in said.out
+    assert "runs cancel" in said.out
+    await type_in("runs", "cancel", run["id"])
+    assert (await type_in("runs", "forget", "--requester", str(people.MIRA), "--json")).json["runs"] == 1
+
+
+async def test_a_name_is_no_requester(empty_shell: Path, type_in: Type) -> None:
+    said = await type_in("runs", "forget", "--requester", "Mira")
+    assert (said.code, said.out) == (2, "")
+    assert "e-mail address or a Zendesk id" in said.err
 
 
 async def test_connections_are_listed(run_ids: list[str], connector: Connector, type_in: Type) -> None:

@@ -45,7 +45,7 @@ def delivery_to(connector: Connector, slack: SlackServer) -> SlackDelivery:
 
 
 @pytest.mark.parametrize("socket_mode", [False, True], ids=["over HTTP", "over Socket Mode"])
-@pytest.mark.parametrize("named", ["C0RANDOM01", "#random", "random", "C0ESCALAT1"])
+@pytest.mark.parametrize("named", ["C0RANDOM01", "#random", "random", "C0ESCALAT1", "#Escalations"])
 async def test_an_invitation_lets_a_waiting_run_go_on(
     named: str,
     socket_mode: bool,
@@ -60,7 +60,7 @@ async def test_an_invitation_lets_a_waiting_run_go_on(
     await zendesk.assign(people.GRINDER, people.NOOR)
     await status(connector, "waiting")
     assert (await connector.sides.bridge.list_runs())[0]["error"]["code"] == "needs_invite"
-    channel = ESCALATIONS.id if named == ESCALATIONS.id else RANDOM.id
+    channel = ESCALATIONS.id if "ESCALAT" in named.upper() else RANDOM.id
     invitation = slack.state.invite(channel, inviter=ADA.id)
     if socket_mode:
         await slack.socket_event(invitation)

@@ -115,6 +115,36 @@ async def test_channels_are_listed_by_kind(slack: SlackServer, client: AsyncWebC
     assert (await refusal(client.conversations_list(types="public_channel,im")))["needed"] == "im:read"
 
 
+async def test_the_bots_own_channels_are_listed_by_kind_and_in_pages(
+    slack: SlackServer, client: AsyncWebClient
+) -> None:
+    kinds = "public_channel,private_channel"
+    slack.state.invite(ESCALATIONS.id, inviter=ADA.id)
+    answer = await client.users_conversations(types=kinds)
+    assert [channel["name"] for channel in answer["channels"]] == ["support", "escalations", "old-news"]
+    assert not {"is_member", "num_members", "updated"} & set(answer["channels"][0])
+    assert [channel["id"] for channel in (await client.users_conversations())["channels"]] == [SUPPORT.id, OLD_NEWS.id]
+    seen: list[str] = []
+    async for page in await client.users_conversations(types=kinds, limit=1, exclude_archived=True):
+        seen += [channel["name"] for channel in page["channels"]]
+    assert seen == ["support", "escalations"]
+    assert (await refusal(client.users_conversations(types="rooms")))["error"] == "invalid_types"
+    assert (await refusal(client.users_conversations(limit=1000)))["error"] == "invalid_limit"
+    assert (await refusal(client.users_conversations(cursor="x")))["error"] == "invalid_cursor"
+    assert (await refusal(client.users_conversations(types="im")))["needed"] == "im:read"
+
+
+async def test_of_somebody_elses_channels_the_bot_sees_the_public_ones_and_its_own(
+    slack: SlackServer, client: AsyncWebClient
+) -> None:
+    kinds = "public_channel,private_channel"
+    of_noor = await client.users_conversations(user=NOOR.id, types=kinds)
+    assert [channel["id"] for channel in of_noor["channels"]] == [SUPPORT.id, RANDOM.id]
+    slack.state.invite(ESCALATIONS.id, inviter=ADA.id)
+    of_noor = await client.users_conversations(user=NOOR.id, types=kinds)
+    assert [channel["id"] for channel in of_noor["channels"]] == [SUPPORT.id, RANDOM.id, ESCALATIONS.id]
+
+
 async def test_a_private_channel_exists_once_the_bot_is_invited(slack: SlackServer, client: AsyncWebClient) -> None:
     assert (await refusal(client.conversations_info(channel=ESCALATIONS.id)))["error"] == "channel_not_found"
     payload = slack.state.invite(ESCALATIONS.id, inviter=ADA.id)

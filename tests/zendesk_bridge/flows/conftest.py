@@ -237,16 +237,17 @@ class Engine:
         for far in self.fars:
             far.power = PowerCut()
 
-    async def flow(self, *steps: dict[str, Any], key: str = "flow", version: int = 1) -> CompiledFlow:
+    async def flow(self, *steps: dict[str, Any], key: str = "flow", version: int = 1, **more: Any) -> CompiledFlow:
         """A flow of steps, kept in the database as the library would."""
         given = [{"inputs": {"what": step["key"]}, **step} for step in steps]
-        flow = Flow.model_validate({"key": key, "name": key, "trigger": {"event": "far.happens"}, "steps": given})
+        start = {"event": "far.happens"}
+        flow = Flow.model_validate({"key": key, "name": key, "trigger": start, "steps": given, **more})
         text = flow.model_dump_json(by_alias=True, exclude_defaults=True)
         await self.journal.write(lambda connection: _keep(connection, key, version, text))
         return compile_flow(flow, version, self.catalog)
 
-    async def accept(self, flow: CompiledFlow, *more: CompiledFlow, id: str = "event") -> list[Run]:
-        return await self.runner.accept(event(id), [flow, *more])
+    async def accept(self, flow: CompiledFlow, *more: CompiledFlow, id: str = "event", what: str = "it") -> list[Run]:
+        return await self.runner.accept(event(id, what), [flow, *more])
 
     async def shown(self, run: str) -> dict[str, Any]:
         """The run as `runs show` has it."""
@@ -302,13 +303,13 @@ class Engine:
                 await asyncio.sleep(0.005)
 
 
-def event(id: str = "event") -> Event:
+def event(id: str = "event", what: str = "it") -> Event:
     return Event(
         id=id,
         type="far.happens",
         source="webhook",
         occurred_at=utc_now(),
-        data={"what": "it"},
+        data={"what": what},
         subject="something",
     )
 

@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
 from bolt_app import actions as slack_actions
-from bolt_app.text import Markup, OptionalSlackTs, SlackMarkup, SlackText, SlackTs, escape
+from bolt_app.text import Markup, OptionalSlackTs, SlackMarkup, SlackText, SlackTs, inserted
 from zendesk_bridge import actions as zendesk_actions
 from zendesk_bridge import triggers
 from zendesk_bridge.flows.catalog import Action, Catalog, Connector, Identity, Once, Wanted, action, nearest
@@ -99,7 +99,7 @@ def test_inputs_are_what_a_form_shows_and_nothing_of_the_engines_own(note: Actio
     ]
     assert note.takes_wanted
     assert note.inputs[0].description == "What to say."
-    assert [each.name for each in note.inputs if each.insert is escape] == ["text"]
+    assert [each.name for each in note.inputs if each.insert is inserted] == ["text"]
     assert [each.name for each in note.inputs if each.is_text] == ["text", "ts", "thread_ts"]
 
 

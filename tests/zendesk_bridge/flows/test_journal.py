@@ -40,6 +40,10 @@ def values(connection: sqlite3.Connection) -> list[str]:
     return [row[0] for row in rows]
 
 
+def files_holding(text: bytes, database: Path) -> list[str]:
+    return [file.name for file in database.parent.glob("connector.db*") if file.is_file() and text in file.read_bytes()]
+
+
 def blocked(gate: threading.Event) -> Any:
     return lambda connection: gate.wait(5)
 
@@ -257,6 +261,38 @@ async def test_a_database_locked_for_long_fails_the_whole_batch_at_once(journal:
     # Each would wait for the lock by itself: sixty times as long.
     assert waited < 60 * 0.1
     assert await journal.write(put("again")) == 1
+
+
+async def test_deleted_text_is_overwritten_in_its_place(database: Path) -> None:
+    journal = Journal(database)
+    await journal.open()
+    for value in ("short", "long " * 4000):
+        await journal.write(put(f"mira@harbour.example is {value}"))
+    await journal.write(lambda connection: connection.execute("delete from remembered").rowcount)
+    await journal.close()
+    assert not files_holding(b"mira@harbour.example", database)
+
+
+async def test_compacting_leaves_no_trace_of_what_was_deleted_and_no_log(journal: Journal) -> None:
+    assert journal._writer is not None
+    journal._writer.execute("pragma secure_delete = off")
+    await journal.write(put("mira@harbour.example " * 1000))
+    await journal.write(lambda connection: connection.execute("delete from remembered").rowcount)
+    kept = journal.write(put("kept"))
+    await journal.compact()
+    assert not files_holding(b"mira@harbour.example", journal.path)
+    assert journal.path.with_name("connector.db-wal").stat().st_size == 0
+    assert (await kept, await journal.read(values)) == (1, ["kept"])
+    await journal.close()
+    with pytest.raises(StorageError, match="closed"):
+        await journal.compact()
+
+
+async def test_work_that_cannot_be_rolled_back_does_not_block_what_comes_after(journal: Journal) -> None:
+    assert journal._writer is not None
+    journal._writer.execute("begin")  # as a failed rollback leaves it
+    assert await journal.write(put("after")) == 1
+    assert await journal.read(values) == ["after"]
 
 
 async def test_errors_of_work_reach_the_caller_as_they_are(journal: Journal) -> None:

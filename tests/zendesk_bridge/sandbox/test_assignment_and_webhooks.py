@@ -269,3 +269,33 @@ async def test_a_receiver_that_mostly_fails_is_cut_off_for_five_seconds(
     now += 5
     (sent,) = await zendesk.deliver(event)
     assert sent.statuses == (200,)
+
+
+@pytest.mark.parametrize(("with_seconds", "stamp"), [(False, r"T\d\d:\d\dZ"), (True, r"T\d\d:\d\d:\d\dZ")])
+async def test_a_zendesk_trigger_sends_its_own_text_with_the_placeholders_filled_in(
+    zendesk: ZendeskServer, receiver: Receiver, with_seconds: bool, stamp: str
+) -> None:
+    zendesk.state.webhooks.clear()
+    zendesk.state.trigger_times_have_seconds = with_seconds
+    body = '{"t": "{{ticket.id}}", "a": "{{ ticket.assignee.id }}", "at": "{{ticket.updated_at_with_timestamp}}"}'
+    webhook = zendesk.state.add_trigger(receiver.url, body, secret=SECRET)
+    assert webhook["subscriptions"] == ["conditional_ticket_events"]
+    await zendesk.assign(people.MARKUP, people.NOOR)
+    await zendesk.assign(people.MARKUP, None)
+    given, taken = receiver.events
+    assert (given["t"], given["a"], taken["a"]) == (str(people.MARKUP), str(people.NOOR), "")
+    assert re.search(rf"\d{stamp}$", given["at"])
+    headers, sent = receiver.got[0]
+    expected = webhooks.signature(SECRET, headers["X-Zendesk-Webhook-Signature-Timestamp"], sent)
+    assert headers["X-Zendesk-Webhook-Signature"] == expected
+
+
+async def test_a_zendesk_trigger_for_assignments_tells_of_nothing_else(
+    zendesk: ZendeskServer, receiver: Receiver
+) -> None:
+    zendesk.state.webhooks.clear()
+    zendesk.state.add_trigger(receiver.url, "{}", secret=SECRET)
+    await zendesk.create_ticket("Without an agent", "…", requester_id=people.MIRA)
+    assert receiver.got == []
+    await zendesk.create_ticket("With an agent", "…", requester_id=people.MIRA, assignee_id=people.NOOR)
+    assert len(receiver.got) == 1

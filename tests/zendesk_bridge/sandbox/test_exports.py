@@ -122,3 +122,25 @@ async def test_tickets_by_cursor_come_once_each_with_their_side_loads(zendesk: Z
     assert rest["end_of_stream"] is True
     empty = await get(zendesk, rest["after_url"])
     assert (empty["tickets"], empty["after_cursor"]) == ([], rest["after_cursor"])
+
+
+async def test_tickets_of_ai_agents_are_exported_only_to_who_asks_for_them(
+    zendesk: ZendeskServer, clock: Clock
+) -> None:
+    start = int(clock.now)
+    zendesk.state.ai_agent_tickets.add(people.GRINDER)
+    await zendesk.assign(people.GRINDER, people.NOOR)
+    await zendesk.assign(people.MARKUP, people.NOOR)
+    clock.now += 61
+    for scope, found in (
+        ("", {people.MARKUP}),
+        ("&support_type_scope=agent", {people.MARKUP}),
+        ("&support_type_scope=ai_agent", {people.GRINDER}),
+        ("&support_type_scope=all", {people.GRINDER, people.MARKUP}),
+    ):
+        events = await get(zendesk, f"{EVENTS}?start_time={start}{scope}")
+        assert {event["ticket_id"] for event in events["ticket_events"]} == found
+        assert scope in events["next_page"]
+        tickets = await get(zendesk, f"{CURSOR}?start_time={start}{scope}")
+        assert {ticket["id"] for ticket in tickets["tickets"]} == found
+    await get(zendesk, f"{EVENTS}?start_time={start}&support_type_scope=robots", status=400)

@@ -123,6 +123,34 @@ async def test_comments_go_page_by_page_without_loss(zendesk: ZendeskServer) -> 
     assert answer["meta"]["has_more"] is False
 
 
+async def test_comments_come_newest_first_by_the_parameter_of_each_way_of_paging(zendesk: ZendeskServer) -> None:
+    base = f"/api/v2/tickets/{people.MARKUP}/comments"
+    oldest = [comment["id"] for comment in zendesk.state.comments[people.MARKUP]]
+    newest = oldest[::-1]
+    for query, expected in (
+        ("", oldest),
+        ("?sort_order=desc", newest),
+        ("?sort=-created_at", oldest),
+        ("?page[size]=5", oldest),
+        ("?page[size]=5&sort=created_at", oldest),
+        ("?page[size]=5&sort=-created_at", newest),
+        ("?page[size]=5&sort_order=desc", oldest),
+    ):
+        comments = (await get(zendesk, base + query))["comments"]
+        assert [comment["id"] for comment in comments] == expected, query
+
+
+async def test_the_authors_of_a_page_of_comments_come_beside_them_if_asked(zendesk: ZendeskServer) -> None:
+    address = f"/api/v2/tickets/{people.MARKUP}/comments?sort=-created_at&include=users&page[size]=1"
+    seen: list[tuple[str, str]] = []
+    for _ in range(2):
+        answer = await get(zendesk, address)
+        seen += [(user["role"], user["name"]) for user in answer["users"]]
+        address = answer["links"]["next"].removeprefix(zendesk.url)
+    assert seen == [("agent", "Ben Okafor"), ("end-user", "Tomas Lindqvist")]
+    assert "users" not in await get(zendesk, f"/api/v2/tickets/{people.MARKUP}/comments")
+
+
 async def test_the_cast_has_gaps_like_real_people(zendesk: ZendeskServer) -> None:
     users = {user["id"]: user for user in (await get(zendesk, "/api/v2/users"))["users"]}
     emails = {users[id]["email"] for id in (people.ADA, people.NOOR, people.BEN, people.LIN)}
