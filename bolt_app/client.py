@@ -14,7 +14,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from bolt_app.directory import Directory, Memory
-from bolt_app.pacing import SlackPacing
+from bolt_app.pacing import POSTS_A_MINUTE, SlackPacing
 from bolt_app.paging import pages
 from bolt_app.records import (
     EVENT_TYPE,
@@ -65,11 +65,13 @@ class SlackClient:
         total_seconds: float = 10.0,
         connect_seconds: float = 5.0,
         page_size: int = 200,
+        posts_a_minute: int = POSTS_A_MINUTE,
     ) -> None:
         """
         Args:
             observe: called once a call with the method and "ok" or the error's code.
             page_size: messages asked for at a time; apps that Slack limits get 15.
+            posts_a_minute: messages in the whole workspace; 0: they are not paced.
         """
         quiet = log.getChild("sdk")
         quiet.setLevel(logging.INFO)  # at DEBUG the SDK writes messages and e-mail addresses
@@ -83,7 +85,7 @@ class SlackClient:
         self._page_size = page_size
         self._identity: SlackIdentity | None = None
         self._flights = SingleFlight()
-        self.pacing = SlackPacing()
+        self.pacing = SlackPacing(posts_a_minute)
         self._parents: dict[tuple[str, str], str] = {}
         self._sent = Sent()
 

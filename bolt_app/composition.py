@@ -35,6 +35,7 @@ def wire(settings: Settings, bridge_settings: BridgeSettings | None = None) -> S
         base_url=settings.slack_api_url,
         memory=bridge.memory,
         observe=bridge.observer("slack"),
+        posts_a_minute=settings.slack_posts_per_minute,
     )
 
     async def identify() -> Identity:

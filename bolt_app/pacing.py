@@ -13,7 +13,7 @@ from zendesk_bridge.flows.limits import PerMinute, Steady
 from zendesk_bridge.flows.pacing import Pool, Scheduler, turn
 
 POST = "chat.postMessage"
-#: Posts a minute in the whole workspace, until Slack refuses one: Slack has such a limit and does not name it.
+#: Posts a minute in the whole workspace: Slack has such a limit and does not name it.
 POSTS_A_MINUTE = 300
 #: Posts that a channel takes at once; Slack tolerates some, and clocks differ.
 BURST = 2
@@ -39,6 +39,11 @@ class SlackPacing:
     """Paces the calls to one workspace."""
 
     def __init__(self, posts_a_minute: int = POSTS_A_MINUTE) -> None:
+        """
+        Args:
+            posts_a_minute: in the whole workspace; less where Slack refuses. 0: posts are not paced, only refused.
+        """
+        self._paces_posts = posts_a_minute > 0
         self._posts = PerMinute(posts_a_minute)
         self._pool = Pool(POST, self._posts, lambda channel: Steady(1.0, BURST))
         self.scheduler = Scheduler({POST: self._pool})
@@ -52,6 +57,8 @@ class SlackPacing:
             channel: for a post, the channel or the person it goes to.
         """
         if method == POST:
+            if not self._paces_posts:
+                return
             await self._pool.admit(channel, f"A message to {channel}")
         elif (pool := self._pool_of(method)) is not None:
             await pool.admit(turn(), f"A call of {method}")
@@ -60,7 +67,7 @@ class SlackPacing:
         """Slack said that it was too much: waits as long as it says, and goes on slower."""
         now, seconds = asyncio.get_running_loop().time(), problem.retry_after or 1.0
         pool = self._pool if method == POST else self._pool_of(method)
-        if pool is None:
+        if pool is None or (method == POST and not self._paces_posts):
             return
         limit = pool.limit
         if method == POST:

@@ -43,6 +43,7 @@ class Settings(BaseSettings):
     slack_client_id: str | None = None
     slack_client_secret: SecretStr | None = None
     slack_api_url: str = "https://slack.com/api/"
+    slack_posts_per_minute: int = Field(300, ge=0)
     zendesk_subdomain: str | None = None
     zendesk_client_id: str | None = None
     zendesk_client_secret: SecretStr | None = None

@@ -51,7 +51,10 @@ class Bridge:
         self.settings = settings
         self._journal = Journal(settings.database)
         self.metrics = Metrics(
-            self._journal, statuses=lambda: self.connections.statuses, connectors=lambda: self.catalog.connectors
+            self._journal,
+            statuses=lambda: self.connections.statuses,
+            connectors=lambda: self.catalog.connectors,
+            poller_lag=lambda: self.poller.lag if self.poller else None,
         )
         self.memory = Memory(self._journal)
         self._added: list[Connector] = []

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from contextvars import ContextVar
 
 from zendesk_bridge.flows.limits import Limit, Told, Unlimited
-from zendesk_bridge.flows.pacing import Pool, Scheduler, turn
+from zendesk_bridge.flows.pacing import Numbers, Pool, Scheduler, turn
 
 ACCOUNT = "account"
 #: The lanes that Zendesk counts apart, besides the account's budget.
@@ -22,8 +22,8 @@ INCREMENTAL, UPDATES = "incremental", "updates"
 ASSUMED = 200
 #: Zendesk's limits of those lanes, in calls a minute, and the part that is kept for others.
 LANES = {INCREMENTAL: (10, 0.4), UPDATES: (100, 0.1)}
-#: How many calls had left when the current one did: of the account, and of its lane.
-_sent: ContextVar[tuple[int, int] | None] = ContextVar("sent", default=None)
+#: Which call the current one is: of the account, and of its lane.
+_numbers: ContextVar[Numbers] = ContextVar("numbers", default=(0, 0))
 _ENDPOINT = re.compile(r"(total|remaining|resets)=(\d+)")
 _ENDPOINT_HEADERS = {INCREMENTAL: "zendesk-ratelimit-incremental-exports"}
 
@@ -39,7 +39,7 @@ class ZendeskPacing:
     """Paces the calls of one account."""
 
     def __init__(self) -> None:
-        self._limit = Told(ASSUMED)
+        self._limit = Told(ASSUMED, is_optional=True)
         self._pool = Pool(ACCOUNT, self._limit, _lane_limit)
         self.scheduler = Scheduler({ACCOUNT: self._pool})
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -52,13 +52,12 @@ class ZendeskPacing:
             lane: of `lane_of`. In the lane of all ordinary calls new runs and waiting ones take turns.
         """
         self._loop = asyncio.get_running_loop()
-        await self._pool.admit(lane or turn(), "A call to Zendesk")
-        apart = self._apart(lane)
-        reset = _sent.set((self._limit.taken, apart.taken if apart is not None else 0))
+        numbers = await self._pool.admit(lane or turn(), "A call to Zendesk")
+        reset = _numbers.set(numbers)
         try:
             yield
         finally:
-            _sent.reset(reset)
+            _numbers.reset(reset)
 
     def heard(self, lane: str | None, status: int, headers: Mapping[str, str], retry_after: float) -> None:
         """Takes from an answer what it says of the budgets. May be called in any thread, in the context of the call.
@@ -69,19 +68,18 @@ class ZendeskPacing:
         """
         told = {name.lower(): value for name, value in headers.items()}
         if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._learn, lane, status, told, retry_after, _sent.get())
+            self._loop.call_soon_threadsafe(self._learn, lane, status, told, retry_after, _numbers.get())
 
     def _learn(
-        self, lane: str | None, status: int, told: Mapping[str, str], retry_after: float, sent: tuple[int, int] | None
+        self, lane: str | None, status: int, told: Mapping[str, str], retry_after: float, numbers: Numbers
     ) -> None:
         now = asyncio.get_running_loop().time()
         total, left, resets = _account(told)
-        here, there = sent or (self._limit.taken, 0)
-        self._limit.answered(now, total, left, resets, sent=here)
+        self._limit.answered(now, numbers[0], total, left, resets)
         apart, its_left = self._apart(lane), None
         if apart is not None:
             its_total, its_left, its_resets = _endpoint(told, lane)
-            apart.answered(now, its_total, its_left, its_resets, sent=there)
+            apart.answered(now, numbers[1], its_total, its_left, its_resets)
         if status == 429:
             its_own = apart is not None and (its_left == 0 or (left or 0) > 0)
             (apart if apart is not None and its_own else self._limit).refused(now, retry_after)

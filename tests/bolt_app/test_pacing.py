@@ -100,6 +100,18 @@ async def test_a_post_that_slack_refuses_for_its_rate_makes_the_next_one_wait(sl
     await client.close()
 
 
+def test_posts_that_are_not_to_be_paced_leave_at_once() -> None:
+    async def work() -> float:
+        pacing = SlackPacing(0)
+        for _ in range(1_000):
+            await pacing.admit(POST, "C1")
+        pacing.refused(POST, "C1", Transient("ratelimited", "", retry_after=30, limit=True))
+        await pacing.admit(POST, "C1")
+        return asyncio.get_running_loop().time()
+
+    assert run(work()) == 0
+
+
 class _Forgetful:
     async def recall(self, kind: str, key: str, max_age: float | None = None) -> str | None:
         return None

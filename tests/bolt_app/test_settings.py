@@ -18,6 +18,7 @@ DEFAULTS: dict[str, Any] = {
     "SLACK_CLIENT_ID": None,
     "SLACK_CLIENT_SECRET": None,
     "SLACK_API_URL": "https://slack.com/api/",
+    "SLACK_POSTS_PER_MINUTE": 300,
     "ZENDESK_SUBDOMAIN": None,
     "ZENDESK_CLIENT_ID": None,
     "ZENDESK_CLIENT_SECRET": None,

@@ -17,8 +17,8 @@ class Limit(Protocol):
     def wait(self, now: float) -> float:
         """Seconds until one more call may leave; 0 where it may leave now."""
 
-    def take(self, now: float) -> None:
-        """Counts a call that leaves."""
+    def take(self, now: float) -> int:
+        """Counts a call that leaves; returns its number, where the limit needs to know it again."""
 
     def rate(self) -> float:
         """Calls a second in the long run, for guesses of how long the last in a queue waits."""
@@ -33,8 +33,8 @@ class Unlimited:
     def wait(self, now: float) -> float:
         return 0.0
 
-    def take(self, now: float) -> None:
-        pass
+    def take(self, now: float) -> int:
+        return 0
 
     def rate(self) -> float:
         return math.inf
@@ -58,8 +58,9 @@ class PerMinute:
         free_at = self._taken[-self._most] + MINUTE + SLACK if len(self._taken) >= self._most else now
         return max(free_at, self._paused_until, now) - now
 
-    def take(self, now: float) -> None:
+    def take(self, now: float) -> int:
         self._taken.append(now)
+        return 0
 
     def rate(self) -> float:
         return self._most / (MINUTE + SLACK)
@@ -106,10 +107,11 @@ class Steady:
         # Adding up fractions never quite makes one.
         return max(missing if missing > 1e-6 else 0.0, self._paused_until - now)
 
-    def take(self, now: float) -> None:
+    def take(self, now: float) -> int:
         self._count(now)
         self._tokens -= 1
         self.taken_before, self.taken_at = self.taken_at, now
+        return 0
 
     def rate(self) -> float:
         return self._per_second
@@ -144,23 +146,31 @@ class Told:
     something left for others at any time, and what they take is not taken a second time.
     """
 
-    def __init__(self, assumed: int, kept: float = 0.1) -> None:
+    def __init__(self, assumed: int, kept: float = 0.1, *, is_optional: bool = False) -> None:
         """
         Args:
             assumed: the budget until the service names it.
             kept: the part of it that is left to others in any case.
+            is_optional: whether there is none where the service answers without naming it.
         """
+        self._is_optional = is_optional
         self._total = assumed
         self._kept = kept
         self._left = assumed
         self._is_told = False
+        # Whether the service answered, and said nothing of a budget.
+        self._is_silent = False
         self._ends = -math.inf
         self._paused_until = -math.inf
-        #: Calls that left so far.
-        self.taken = 0
+        # Calls that left so far.
+        self._taken = 0
+        # The newest call whose answer told of the budget; what older answers tell does not count.
+        self._told_of = 0
 
     def wait(self, now: float) -> float:
         self._turn(now)
+        if self._is_silent:
+            return max(self._paused_until, now) - now
         least, most = self._total * self._kept, self._total * max(0.5, self._kept)
         free_at = now
         if self._left <= least:
@@ -169,30 +179,36 @@ class Told:
             free_at = self._ends - MINUTE * (self._left - least) / (most - least)
         return max(free_at, self._paused_until, now) - now
 
-    def take(self, now: float) -> None:
+    def take(self, now: float) -> int:
         self._turn(now)
         if not math.isfinite(self._ends):
             self._ends = now + MINUTE
         self._left -= 1
-        self.taken += 1
+        self._taken += 1
+        return self._taken
 
     def rate(self) -> float:
         return max(1.0, self._total * (1 - self._kept)) / MINUTE
 
     def left(self, now: float) -> float:
         self._turn(now)
-        return 0.0 if now < self._paused_until else max(0.0, self._left - self._total * self._kept)
+        if now < self._paused_until:
+            return 0.0
+        return math.inf if self._is_silent else max(0.0, self._left - self._total * self._kept)
 
-    def answered(self, now: float, total: int | None, left: int | None, resets: float | None, *, sent: int) -> None:
+    def answered(self, now: float, number: int, total: int | None, left: int | None, resets: float | None) -> None:
         """An answer came that says something of the budget.
 
         Args:
+            number: the call's, as `take` returned it: those that left after it may not be counted yet.
             total: calls a minute.
             left: calls left.
             resets: seconds until the budget is renewed.
-            sent: what `taken` was when the call was sent: those that left after it may not be counted yet.
         """
         self._turn(now)
+        if number < self._told_of:
+            return
+        self._is_silent = self._is_optional and total is None and left is None
         if total is not None and total > 0:
             if not self._is_told:
                 self._left += total - self._total  # what was assumed was only that
@@ -204,8 +220,9 @@ class Told:
                 self._begin(ends)
             self._ends = min(self._ends, ends) if self._is_told else ends
         if left is not None:
-            self._is_told = True
-            self._left = min(self._left, left - (self.taken - sent))
+            # The service's word counts, not our arithmetic: it may count otherwise.
+            self._is_told, self._told_of = True, number
+            self._left = left - (self._taken - number)
 
     def refused(self, now: float, seconds: float) -> None:
         """The budget is used up: nothing leaves for so long, and no longer, whatever the arithmetic says."""
@@ -215,6 +232,7 @@ class Told:
     def _turn(self, now: float) -> None:
         if math.isfinite(self._ends) and now >= self._ends:
             self._begin(self._ends + MINUTE * (1 + (now - self._ends) // MINUTE))
+            self._told_of = self._taken
 
     def _begin(self, ends: float) -> None:
         self._is_told = False

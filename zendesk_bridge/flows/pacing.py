@@ -24,6 +24,10 @@ RETURN_WITHIN = 30.0
 IDLE_LANES = 1_000
 
 
+#: The numbers of a call, as the limits of its pool and of its lane count.
+Numbers = tuple[int, int]
+
+
 @dataclass(eq=False)
 class _Lane:
     name: str
@@ -40,7 +44,7 @@ class _Waiter:
     # Since when its run waits, and which of those it is.
     place_in_line: tuple[float, int]
     # Set while the caller waits in its place.
-    place: asyncio.Future[None] | None = None
+    place: asyncio.Future[Numbers] | None = None
 
 
 class Pool:
@@ -61,7 +65,7 @@ class Pool:
         self._turns: OrderedDict[str, _Lane] = OrderedDict()
         self._waiting: dict[object, _Waiter] = {}
         # Runs that were let through and are on their way back.
-        self._granted: dict[object, float] = {}
+        self._granted: dict[object, tuple[float, Numbers]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._due = math.inf
         self._came = 0
@@ -77,7 +81,7 @@ class Pool:
         """A lane's own limit."""
         return self._lane(name).limit
 
-    async def admit(self, lane: str, what: str) -> None:
+    async def admit(self, lane: str, what: str) -> Numbers:
         """Returns when a call may leave, at once or soon.
 
         Args:
@@ -93,19 +97,18 @@ class Pool:
         known = self._waiting.get(key)
         if caller.run is None or (known is not None and known.place is not None):
             key, known = object(), None  # a run may make several calls at once
-        if self._granted.pop(key, None) is not None:
-            return
+        if (granted := self._granted.pop(key, None)) is not None:
+            return granted[1]
         now = _now()
         if now >= self._due:
             self._let_through(now)
         if known is None:
             if not own.waiters and own.limit.wait(now) <= 0 and self.limit.wait(now) <= 0:
-                self._take(own, now)
-                return
+                return self._take(own, now)
             self._came += 1
             known = self._queue(_Waiter(key, caller.run, own, (caller.since, self._came)), now)
-        elif self._granted.pop(key, None) is not None:
-            return
+        elif (granted := self._granted.pop(key, None)) is not None:
+            return granted[1]
         seconds = self._guess(known, now)
         if seconds <= (WAIT_WITHOUT_RUN if caller.run is None else WAIT_IN_PLACE):
             return await self._wait_in_place(known)
@@ -121,10 +124,10 @@ class Pool:
         self._look_at(now + max(self.limit.wait(now), lane.limit.wait(now)))
         return waiter
 
-    async def _wait_in_place(self, waiter: _Waiter) -> None:
+    async def _wait_in_place(self, waiter: _Waiter) -> Numbers:
         waiter.place = asyncio.get_running_loop().create_future()
         try:
-            await waiter.place
+            return await waiter.place
         except asyncio.CancelledError:
             self._drop(waiter)
             raise
@@ -146,7 +149,7 @@ class Pool:
             self._let_through(_now())
 
     def _let_through(self, now: float) -> None:
-        for key, at in list(self._granted.items()):
+        for key, (at, _) in list(self._granted.items()):
             if now - at <= RETURN_WITHIN:
                 break
             del self._granted[key]
@@ -162,11 +165,11 @@ class Pool:
             del self._waiting[waiter.key]
             if waiter.place is not None and waiter.place.done():
                 continue  # whoever waited has just gone
-            self._take(lane, now)
+            numbers = self._take(lane, now)
             if waiter.place is not None:
-                waiter.place.set_result(None)
+                waiter.place.set_result(numbers)
             elif waiter.run is not None:
-                self._granted[waiter.key] = now
+                self._granted[waiter.key] = (now, numbers)
                 self.wake(waiter.run)
         self._due = math.inf
         if self._turns:
@@ -184,9 +187,8 @@ class Pool:
     def _on_time(self) -> None:
         self._let_through(_now())
 
-    def _take(self, lane: _Lane, now: float) -> None:
-        lane.limit.take(now)
-        self.limit.take(now)
+    def _take(self, lane: _Lane, now: float) -> Numbers:
+        return self.limit.take(now), lane.limit.take(now)
 
     def _drop(self, waiter: _Waiter) -> None:
         self._waiting.pop(waiter.key, None)

@@ -52,8 +52,7 @@ def test_a_channel_that_refused_is_left_alone_and_gets_no_burst_after_it() -> No
 
 def test_a_budget_is_what_the_service_says_half_of_it_at_once_the_rest_evenly_and_a_tenth_never() -> None:
     limit = Told(200)
-    limit.take(0.0)
-    limit.answered(0.1, total=700, left=699, resets=60, sent=limit.taken)
+    limit.answered(0.1, limit.take(0.0), total=700, left=699, resets=60)
     assert limit.left(0.2) == 629
     left = _leave(limit, 59.9, began=0.2)
     assert sum(at < 1 for at in left) in range(348, 356)
@@ -63,18 +62,15 @@ def test_a_budget_is_what_the_service_says_half_of_it_at_once_the_rest_evenly_an
 
 def test_what_others_use_is_not_used_a_second_time() -> None:
     limit = Told(100)
-    limit.take(0.0)
-    limit.answered(0.0, total=100, left=99, resets=60, sent=limit.taken)
-    limit.take(20.0)
-    limit.answered(20.0, total=100, left=30, resets=40, sent=limit.taken)  # 68 are not ours
+    limit.answered(0.0, limit.take(0.0), total=100, left=99, resets=60)
+    limit.answered(20.0, limit.take(20.0), total=100, left=30, resets=40)  # 68 are not ours
     assert limit.wait(20.0) > 5
     assert len(_leave(limit, 39, began=20.0)) in range(19, 21)
 
 
 def test_retry_after_counts_more_than_what_is_said_to_be_left() -> None:
     limit = Told(100)
-    limit.take(0.0)
-    limit.answered(0.0, total=100, left=99, resets=5, sent=limit.taken)
+    limit.answered(0.0, limit.take(0.0), total=100, left=99, resets=5)
     limit.refused(0.0, 93)
     assert limit.wait(1.0) == 92
     assert limit.left(94) == 90
@@ -101,11 +97,22 @@ def test_calls_under_way_are_not_given_away_twice() -> None:
                 used += 1
             for each in [each for each in under_way if each[0] <= now]:
                 under_way.remove(each)
-                limit.answered(now, 120, each[1], each[2], sent=each[3])
+                limit.answered(now, each[3], 120, each[1], each[2])
             if limit.wait(now) <= 0:
-                limit.take(now)
+                number = limit.take(now)
                 used += 1
                 refused += used > 120
                 resets = float(-(-((minute + 1) * 60 - now) // 1))
-                under_way.append((now + chance.uniform(0, 0.4), max(0, 120 - used), resets, limit.taken))
+                under_way.append((now + chance.uniform(0, 0.4), max(0, 120 - used), resets, number))
         assert refused == 0
+
+
+def test_a_service_that_names_no_budget_has_none_until_it_names_one_or_refuses() -> None:
+    limit = Told(10, is_optional=True)
+    assert len(_leave(limit, 1)) < 9
+    limit.answered(1.0, limit.take(1.0), total=None, left=None, resets=None)
+    assert limit.wait(1.0) == 0
+    limit.refused(2.0, 30)
+    assert limit.wait(2.0) == 30
+    limit.answered(40.0, limit.take(40.0), total=20, left=5, resets=30)
+    assert limit.left(40.0) == 3
