@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import replace
+from email.utils import parsedate_to_datetime
 from typing import Any, Literal, TypeVar
 
 import aiohttp
@@ -88,6 +90,8 @@ class SlackClient:
         self.pacing = SlackPacing(posts_a_minute)
         self._parents: dict[tuple[str, str], str] = {}
         self._sent = Sent()
+        # How far our clock is ahead of Slack's, in seconds.
+        self._ahead = 0.0
 
     async def start(self) -> None:
         """Opens the session that all calls share; calls nothing."""
@@ -196,7 +200,7 @@ class SlackClient:
         identity = await self.identity()
         parent = await self.thread_parent(channel, thread_ts) if thread_ts else None
         method = "conversations.history" if parent is None else "conversations.replies"
-        since = f"{max(once.begun_at - CLOCK_SKEW, 0):.6f}"
+        since = f"{max(once.begun_at - self._ahead - CLOCK_SKEW, 0):.6f}"
         window = {"oldest": since, "limit": self._page_size}
         asked = pages(self._call, method, channel=channel, ts=parent, include_all_metadata=True, **window)
         async with contextlib.aclosing(asked):
@@ -336,6 +340,7 @@ class SlackClient:
                 method, verb, {name: value for name, value in arguments.items() if value is not None}
             )
             outcome = "ok"
+            self._note_clock(answer.headers)
             return answer
         except ConnectorError as problem:
             outcome = problem.code
@@ -381,6 +386,10 @@ class SlackClient:
         except (AttributeError, LookupError, TypeError, ValueError) as problem:
             # How the SDK fails on an answer that is no JSON object.
             raise self._unanswered("broken_answer", f"What answered {method} is not Slack") from problem
+
+    def _note_clock(self, headers: Mapping[str, str]) -> None:
+        with contextlib.suppress(KeyError, ValueError):
+            self._ahead = max(0.0, time.time() - parsedate_to_datetime(headers["Date"]).timestamp())
 
     def _unanswered(self, code: str, message: str) -> Transient | Uncertain:
         """Whether it may have happened is a matter of whether anything was sent."""

@@ -55,6 +55,8 @@ class Bridge:
             statuses=lambda: self.connections.statuses,
             connectors=lambda: self.catalog.connectors,
             poller_lag=lambda: self.poller.lag if self.poller else None,
+            queued_writes=lambda: self._journal.queued,
+            written_at=lambda: self._journal.written_at,
         )
         self.memory = Memory(self._journal)
         self._added: list[Connector] = []

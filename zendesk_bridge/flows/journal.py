@@ -10,6 +10,7 @@ import os
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
@@ -177,6 +178,8 @@ class Journal:
         self.path = path
         #: Commits made so far: a counted figure for tests and the benchmark.
         self.commits = 0
+        #: When the last commit was made, as a Unix time; None before the first.
+        self.written_at: float | None = None
         self._lock = Lock(path)
         self._queue: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
         self._writer: sqlite3.Connection | None = None
@@ -279,6 +282,11 @@ class Journal:
         else:
             self._queue.put(entry)
 
+    @property
+    def queued(self) -> int:
+        """Writes that wait for the next commit."""
+        return self._queue.qsize()
+
     async def read(self, work: Work[T]) -> T:
         """Runs work on the reading connection, off the event loop. Raises StorageError."""
         reader = self._reader
@@ -340,6 +348,7 @@ class Journal:
                 self._writer.execute("rollback")
             raise
         self.commits += 1
+        self.written_at = time.time()
         return results
 
     def _do_alone(self, entry: _Entry) -> tuple[asyncio.Future[Any], Any]:

@@ -312,7 +312,9 @@ class RunPort:
         assert step.begun_at is not None
         name = f"{self.run.id}/{self.run.retries}/{step.seq}/{step.key}"
         key = hashlib.blake2b(name.encode(), digest_size=16).hexdigest()
-        return Once(key=key, begun_at=step.begun_at.timestamp())
+        # A clock that was set back since would have it begun in the future.
+        begun = min(step.begun_at.timestamp(), utc_now().timestamp() - self._age(step))
+        return Once(key=key, begun_at=begun)
 
     def _again_later(self, step: StepRun, problem: Transient | Uncertain) -> NoReturn:
         timing = self._around.timing
