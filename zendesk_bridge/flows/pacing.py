@@ -109,9 +109,12 @@ class Pool:
             known = self._queue(_Waiter(key, caller.run, own, (caller.since, self._came)), now)
         elif (granted := self._granted.pop(key, None)) is not None:
             return granted[1]
-        seconds = self._guess(known, now)
-        if seconds <= (WAIT_WITHOUT_RUN if caller.run is None else WAIT_IN_PLACE):
-            return await self._wait_in_place(known)
+        seconds, longest = self._guess(known, now), WAIT_WITHOUT_RUN if caller.run is None else WAIT_IN_PLACE
+        if seconds <= longest:
+            numbers = await self._wait_in_place(known, longest * 2)
+            if numbers is not None:
+                return numbers
+            seconds = self._guess(known, _now())  # the limit has changed meanwhile
         if caller.run is None:
             self._drop(known)
         raise Paced(f"{what} waits its turn, about {seconds:,.0f} s", retry_after=seconds)
@@ -124,15 +127,17 @@ class Pool:
         self._look_at(now + max(self.limit.wait(now), lane.limit.wait(now)))
         return waiter
 
-    async def _wait_in_place(self, waiter: _Waiter) -> Numbers:
-        waiter.place = asyncio.get_running_loop().create_future()
+    async def _wait_in_place(self, waiter: _Waiter, seconds: float) -> Numbers | None:
+        """Waits for a turn, at most so long; None where it did not come."""
+        place = waiter.place = asyncio.get_running_loop().create_future()
         try:
-            return await waiter.place
+            await asyncio.wait([place], timeout=seconds)
         except asyncio.CancelledError:
             self._drop(waiter)
             raise
         finally:
             waiter.place = None
+        return place.result() if place.done() else None
 
     def _guess(self, waiter: _Waiter, now: float) -> float:
         """About how long it takes until a waiter's turn."""
@@ -163,8 +168,6 @@ class Pool:
             if not lane.waiters:
                 del self._turns[name]
             del self._waiting[waiter.key]
-            if waiter.place is not None and waiter.place.done():
-                continue  # whoever waited has just gone
             numbers = self._take(lane, now)
             if waiter.place is not None:
                 waiter.place.set_result(numbers)

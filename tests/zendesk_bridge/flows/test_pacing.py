@@ -158,6 +158,22 @@ def test_who_is_cancelled_while_waiting_leaves_the_place_to_the_next() -> None:
     assert round(run(work()), 1) == 1.0
 
 
+def test_who_waits_in_place_for_longer_than_was_thought_goes_on_as_a_row() -> None:
+    async def work() -> tuple[float, int]:
+        limit = Steady(1.0, 1)
+        pool = Pool("account", limit)
+        await pool.admit("new", "a call")
+        working_on.set(Context(run="run", step="step"))
+        waiting = asyncio.create_task(pool.admit("new", "a call"))
+        await asyncio.sleep(0.5)
+        limit.refused(0.5, 60)
+        with pytest.raises(Paced) as caught:
+            await waiting
+        return round(caught.value.retry_after or 0, 1), pool.waiting
+
+    assert run(work()) == (58.5, 1)
+
+
 async def _admitted(pool: Pool) -> float:
     await pool.admit("new", "a call")
     return asyncio.get_running_loop().time()
