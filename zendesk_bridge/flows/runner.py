@@ -324,7 +324,7 @@ class Runner:
             if self._is_stale(loaded):
                 # Nothing was done yet but reading: the ticket may have another assignee by now.
                 loaded.steps = []
-                self._journal.write(lambda connection: store.delete_steps_from(connection, run_id, 0))
+                await self._journal.write(lambda connection: store.delete_steps_from(connection, run_id, 0))
             await self._advance(loaded)
             return loaded.run
         except (StorageError, Stopping):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import datetime as dt
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from zendesk_bridge.flows.errors import StorageError
 from zendesk_bridge.flows.model import (
     Event,
     Flow,
@@ -283,13 +284,20 @@ def put_step(connection: sqlite3.Connection, run_id: str, step: StepRun) -> None
     )
 
 
-def put_steps(connection: sqlite3.Connection, run_id: str, steps: Iterable[StepRun]) -> None:
-    """Stores the states of some steps, in order."""
+def put_steps(connection: sqlite3.Connection, run_id: str, steps: Sequence[StepRun]) -> None:
+    """Stores the states of some steps, in order. Raises StorageError where the one before them is not stored.
+
+    Its write may have failed, on a full disk say, and a record with a hole in it could not be met again.
+    """
+    if steps and steps[0].seq > 0:
+        before = (run_id, steps[0].seq - 1)
+        if connection.execute("select 1 from steps where run_id = ? and seq = ?", before).fetchone() is None:
+            raise StorageError(f"step {steps[0].key!r} of run {run_id} has no step before it that is stored")
     for step in steps:
         put_step(connection, run_id, step)
 
 
-def put_progress(connection: sqlite3.Connection, run: Run, steps: Iterable[StepRun]) -> None:
+def put_progress(connection: sqlite3.Connection, run: Run, steps: Sequence[StepRun]) -> None:
     """Stores a run's state together with the steps that led to it."""
     put_steps(connection, run.id, steps)
     update_run(connection, run)

@@ -180,3 +180,21 @@ async def test_a_run_never_succeeds_in_the_history_with_a_step_that_has_not(
     shown = await engine.end(run.id)
     assert [shown["status"], shown["steps"][0]["status"]] == ["succeeded", "succeeded"]
     assert far.values() == {"message": 1}
+
+
+@pytest.mark.parametrize("read", [1, 2, 3])
+@pytest.mark.parametrize("failures", [1, 2, 4])
+async def test_a_write_that_fails_leaves_no_hole_in_the_record_of_a_run(
+    engine_at: Callable[..., Any], far: Any, monkeypatch: pytest.MonkeyPatch, read: int, failures: int
+) -> None:
+    monkeypatch.setattr(runner_module, "STORAGE_PAUSE", 0.02)
+    engine = await engine_at()
+    steps = [{"key": f"read{number}", "action": "far.look"} for number in range(3)]
+    flow = await engine.flow(*steps, MAKE)
+    for number in range(1, 4):
+        far.next("look", (lambda: engine.write_fails(failures, "put_step")) if number == read else None)
+    (run,) = await engine.accept(flow)
+    shown = await engine.end(run.id)
+    assert (shown["status"], shown["error"]) == ("succeeded", None)
+    assert [step["key"] for step in shown["steps"]] == ["read0", "read1", "read2", "message"]
+    assert far.values() == {"message": 1}
