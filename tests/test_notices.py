@@ -1,0 +1,46 @@
+"""A connection breaks: whoever looks after the connector is told once, in Slack, and all goes on when it is mended."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from bolt_app.sandbox import SlackServer
+from bolt_app.sandbox.people import ADA, NOOR
+from bolt_app.server import Connector
+from zendesk_bridge.sandbox import ZendeskServer, people
+
+
+async def _until(holds: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            if await holds():
+                return
+            await asyncio.sleep(0.02)
+
+
+async def test_the_admin_is_told_once_that_zendesk_refuses_the_credentials_and_what_to_do(
+    slack: SlackServer, zendesk: ZendeskServer, start_connector: Callable[..., Awaitable[Connector]]
+) -> None:
+    connector = await start_connector(connector_admin_email=ADA.email)
+    clients, zendesk.state.clients = zendesk.state.clients, {}
+    zendesk.state.expire_tokens()
+    for ticket in (people.GRINDER, people.UNICODE):
+        await zendesk.assign(ticket, people.NOOR)
+
+    async def all_are(status: str) -> bool:
+        return {run["status"] for run in await connector.sides.bridge.list_runs()} == {status}
+
+    async def is_told() -> bool:
+        return bool(slack.state.messages_to(ADA.id)) and await all_are("waiting")
+
+    await _until(is_told)
+    await asyncio.sleep(0.3)  # several more tries
+    (message,) = slack.state.messages_to(ADA.id)
+    assert message.text.startswith("The connection to Zendesk is broken: Zendesk refused the credentials")
+    assert "Admin Center &gt; Apps and integrations" in message.text
+    assert message.text.endswith("Runs that need it wait, and go on by themselves when it is mended.")
+    zendesk.state.clients = clients
+    await _until(lambda: all_are("succeeded"))
+    assert len(slack.state.messages_to(NOOR.id)) == 2
+    assert len(slack.state.messages_to(ADA.id)) == 1
