@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import logging
 import sqlite3
 import time
@@ -14,27 +13,20 @@ from functools import partial
 
 from zendesk_bridge.flows import changes, store, turns
 from zendesk_bridge.flows.catalog import Catalog
-from zendesk_bridge.flows.clock import ClockWatch
 from zendesk_bridge.flows.context import Context, working_on
 from zendesk_bridge.flows.errors import ConnectorError, Credentials, NotFound, StorageError
 from zendesk_bridge.flows.interpreter import CompiledFlow, compile_flow, interpret
 from zendesk_bridge.flows.journal import Journal
 from zendesk_bridge.flows.model import Event, Run, RunStatus, StepRun, utc_now
 from zendesk_bridge.flows.port import Observe, RunPort, Stopping, Surroundings, Suspended, Timing, unobserved
+from zendesk_bridge.flows.waker import Waker
 
 log = logging.getLogger(__name__)
 
 #: Runs under way at once; the rest wait their turn as rows.
 AT_ONCE = 200
-#: Waiting runs taken up at once when their time has come.
-WAKE_AT_ONCE = 500
-#: Where more are due than that: when to look for the others, in seconds.
-MORE_DUE_IN = 0.25
 #: How long it is remembered what was woken, in seconds: longer than a call takes.
 WOKEN_FOR = 60.0
-#: The clock may jump: nobody sleeps longer than this without looking at it, in seconds.
-LONGEST_SLEEP = 30.0
-
 #: How long to leave a database alone that did not take a write, in seconds.
 STORAGE_PAUSE = 5.0
 
@@ -95,11 +87,10 @@ class Runner:
         # When each name was woken last, by the clock that nobody sets.
         self._woken: dict[str, float] = {}
         self._asleep: set[str] = set()
-        self._poke = asyncio.Event()
         self._quiet = asyncio.Event()
         self._quiet.set()
         self._stopping = not works
-        self._waker: asyncio.Task[None] | None = None
+        self._waker = Waker(journal, lambda run_id: self._enqueue(run_id, None))
 
     async def start(self) -> None:
         """Takes up what an earlier process left. Raises StorageError."""
@@ -109,14 +100,12 @@ class Runner:
         for run_id in await self._journal.read(store.open_run_ids):
             self._enqueue(run_id, None)
         self._pump()
-        self._waker = asyncio.create_task(self._wake_sleepers(), name="wake-sleepers")
+        self._waker.start()
 
     async def stop(self, grace: float = 10.0) -> None:
         """Starts nothing more, lets calls under way finish, leaves the rest for the next start."""
         self._stopping = True
-        if self._waker is not None:
-            self._waker.cancel()
-            await asyncio.gather(self._waker, return_exceptions=True)
+        await self._waker.stop()
         tasks = list(self._active.values())
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=grace)
@@ -179,13 +168,13 @@ class Runner:
         for name in names:
             self._remember_woken(name)
         await self._journal.write(lambda connection: store.wake_waiting_for(connection, names))
-        self._poke.set()
+        self._waker.poke()
 
     async def signal(self, run_id: str, name: str, value: dict[str, object]) -> None:
         """Gives a run a signal it waits for, or will wait for."""
         self._remember_woken(f"signal:{name}")
         await self._journal.write(lambda connection: store.put_signal(connection, run_id, name, value))
-        self._poke.set()
+        self._waker.poke()
 
     async def decide(self, run_id: str, *, send: bool) -> Run:
         """Says of a run that is in doubt whether its message is to be sent (again), or left out.
@@ -216,7 +205,7 @@ class Runner:
             self._enqueue(run_id, None)  # it goes on from its rows, if there is a way to go
             raise
         self._cancelled.discard(run_id)
-        self._poke.set()  # it may have been in the way of another
+        self._waker.poke()  # it may have been in the way of another
         self._settle()
         if before is not RunStatus.CANCELLED:
             self._ended(run)
@@ -272,7 +261,7 @@ class Runner:
         self._pump()
         if run_id in self._asleep:
             self._asleep.discard(run_id)
-            self._poke.set()
+            self._waker.poke()
         self._settle()
 
     def _settle(self) -> None:
@@ -391,32 +380,6 @@ class Runner:
             self._compiled[run.flow, run.version] = known
         return known
 
-    async def _wake_sleepers(self) -> None:
-        clock = ClockWatch()
-        while True:
-            self._poke.clear()
-            jumped, now = clock.jumped(), utc_now()
-            try:
-                if jumped:
-                    log.warning("the clock was set %s by %.0f s", "forward" if jumped > 0 else "back", abs(jumped))
-                    await self._journal.write(partial(store.clock_was_set, by=jumped, now=now))
-                due, wake = await self._journal.read(partial(_sleepers, now=now))
-            except Exception as problem:
-                # Whatever it is, the others must be woken.
-                defect = None if isinstance(problem, StorageError) else problem
-                log.warning("sleeping runs cannot be read: %s", problem, exc_info=defect)
-                due, wake = [], now + dt.timedelta(seconds=STORAGE_PAUSE)
-            for run_id in due:
-                self._enqueue(run_id, None)
-            if len(due) == WAKE_AT_ONCE:
-                wake = now + dt.timedelta(seconds=MORE_DUE_IN)
-            sleep = LONGEST_SLEEP if wake is None else (wake - utc_now()).total_seconds()
-            try:
-                async with asyncio.timeout(min(max(sleep, 0.01), LONGEST_SLEEP)):
-                    await self._poke.wait()
-            except TimeoutError:
-                continue
-
 
 def _turn(flow: CompiledFlow, event: Event) -> str | None:
     try:
@@ -424,11 +387,6 @@ def _turn(flow: CompiledFlow, event: Event) -> str | None:
     except ConnectorError as problem:
         log.warning("flow %s: its runs are not kept in order: %s", flow.flow.key, problem.message)
         return None
-
-
-def _sleepers(connection: sqlite3.Connection, now: dt.datetime) -> tuple[list[str], dt.datetime | None]:
-    """The runs that are due, and when the next one will be. Those that are due need no further waking."""
-    return store.due_run_ids(connection, now, WAKE_AT_ONCE), store.next_wake(connection, now)
 
 
 def _load(connection: sqlite3.Connection, run_id: str) -> _Loaded | None:

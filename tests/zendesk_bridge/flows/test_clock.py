@@ -11,7 +11,7 @@ import pytest
 from sample_flows import MAKE, REVOKED
 
 from zendesk_bridge.flows import clock as clock_module
-from zendesk_bridge.flows import port, runner, store
+from zendesk_bridge.flows import port, runner, store, waker
 from zendesk_bridge.flows.clock import ClockWatch
 from zendesk_bridge.flows.errors import Transient, Uncertain
 from zendesk_bridge.flows.model import utc_now
@@ -35,7 +35,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    for module in (clock_module, port, runner, store):
+    for module in (clock_module, port, runner, store, waker):
         monkeypatch.setattr(module, "utc_now", clock.now)
     return clock
 
@@ -58,7 +58,7 @@ async def test_a_set_clock_neither_shortens_nor_lengthens_the_looks_for_a_messag
 async def test_runs_that_sleep_go_on_when_the_clock_was_set_back(
     engine_at: Callable[..., Any], far: Any, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner, "LONGEST_SLEEP", 0.05)
+    monkeypatch.setattr(waker, "LONGEST_SLEEP", 0.05)
     engine = await engine_at(timing=Timing(retry_first=0.2, retry_longest=0.2))
     far.next("make", Transient("busy", "Busy", retry_after=0.2))
     (run,) = await engine.accept(await engine.flow(MAKE))
@@ -70,7 +70,7 @@ async def test_runs_that_sleep_go_on_when_the_clock_was_set_back(
 async def test_a_run_does_not_give_up_because_the_clock_was_set_forward(
     engine: Any, far: Any, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner, "LONGEST_SLEEP", 0.05)
+    monkeypatch.setattr(waker, "LONGEST_SLEEP", 0.05)
     far.next("make", REVOKED, Transient("busy", "Busy"))
     (run,) = await engine.accept(await engine.flow(MAKE))
     since = (await engine.waits(run.id, "connection:far")).waiting_since

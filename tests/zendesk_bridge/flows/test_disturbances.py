@@ -74,7 +74,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    for module in ("store", "port", "runner", "changes", "clock"):
+    for module in ("store", "port", "runner", "changes", "clock", "waker"):
         monkeypatch.setattr(f"zendesk_bridge.flows.{module}.utc_now", clock.now)
     for module in ("port", "clock"):
         monkeypatch.setattr(f"zendesk_bridge.flows.{module}.time", clock)
@@ -168,7 +168,7 @@ class World:
                 return dict(await engine.shown(self.run))
             if row.status == "waiting":
                 self.clock.passed += max((row.wake_at - self.clock.now()).total_seconds(), 0.0)
-                engine.runner._poke.set()
+                engine.runner._waker.poke()
             await asyncio.sleep(0.001)
 
     def _take_version(self, connection: sqlite3.Connection) -> None:

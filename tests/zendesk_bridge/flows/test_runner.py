@@ -13,6 +13,7 @@ import pytest
 from sample_flows import FLOW, MAKE, READ, REVOKED, UNINVITED, settled
 
 from zendesk_bridge.flows import runner as runner_module
+from zendesk_bridge.flows import waker as waker_module
 from zendesk_bridge.flows.errors import (
     ConnectorError,
     NotFound,
@@ -142,7 +143,7 @@ async def test_many_due_runs_behind_busy_ones_do_not_keep_the_database_busy(
     engine_at: Callable[..., Any], far: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runner_module, "AT_ONCE", 2)
-    monkeypatch.setattr(runner_module, "WAKE_AT_ONCE", 5)
+    monkeypatch.setattr(waker_module, "WAKE_AT_ONCE", 5)
     engine = await engine_at()
     flow = await engine.flow(MAKE)
     far.next("make", *[UNINVITED] * 20)
@@ -167,12 +168,12 @@ async def test_many_due_runs_behind_busy_ones_do_not_keep_the_database_busy(
 async def test_a_clock_that_jumps_while_runs_sleep_loses_none(
     engine: Any, far: Any, monkeypatch: pytest.MonkeyPatch, jump: int
 ) -> None:
-    monkeypatch.setattr(runner_module, "LONGEST_SLEEP", 0.05)
+    monkeypatch.setattr(waker_module, "LONGEST_SLEEP", 0.05)
     far.next("make", Transient("ratelimited", "Slow down", retry_after=0.2))
     (run,) = await engine.accept(await engine.flow(MAKE))
     await engine.until(run.id, "waiting")
     real, offset = utc_now, [float(jump)]
-    monkeypatch.setattr(runner_module, "utc_now", lambda: real() + dt.timedelta(seconds=offset[0]))
+    monkeypatch.setattr(waker_module, "utc_now", lambda: real() + dt.timedelta(seconds=offset[0]))
     await asyncio.sleep(0.12)
     assert far.count("make") == (2 if jump > 0 else 1)
     offset[0] = 0  # set right again
