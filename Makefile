@@ -21,7 +21,7 @@ sandbox: $(STAMP)
 test: $(STAMP)
 	$(BIN)/python -m pytest -q $(ARGS)
 
-# About 20 minutes of kills and faults; ARGS="--kills 20 --events 200 --seed 2" makes it shorter.
+# About 17 minutes of kills and faults; ARGS="--kills 20 --events 200 --seed 2" makes it shorter.
 chaos: $(STAMP)
 	$(BIN)/python tests/chaos/run.py $(ARGS)
 
