@@ -97,6 +97,9 @@ def main() -> None:
         if problem.hint:
             display.complaint(problem.hint)
         sys.exit(2 if isinstance(problem, WRONG_USE) else 1)
+    except UnicodeEncodeError:
+        display.complaint("What was typed is no Unicode text.")
+        sys.exit(2)
     except BrokenPipeError:
         # Whoever read has seen enough; the interpreter must not try to write the rest.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import sqlite3
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial
@@ -217,7 +216,7 @@ class Bridge:
         """
         assert self._runner is not None
         waiting = await self._journal.read(store.awaited_invitations)
-        names = (name for name in waiting if not re.fullmatch(r"invite:[CG][A-Z0-9]{6,}", name))
+        names = (name for name in waiting if name.startswith("invite:#"))
         await self._runner.wake(f"invite:{channel}", *names)
 
     async def _connection_mended(self, service: str) -> None:

@@ -19,7 +19,7 @@ def backup(
     """Copies the database to a new file.
 
     While `serve` runs, or not. The copy is looked through before it counts, and only its owner may read it. The key
-    that the stored tokens are encrypted with is never in it.
+    file is never in it.
     """
     settings = load()
     size = run(lambda sides: sides.bridge.back_up(file), settings)

@@ -72,7 +72,7 @@ def backed_up(file: str, size: int, key_file: str | None) -> None:
     megabytes = size / 1e6
     _line(f"{file}: {megabytes:.1f} MB, whole. It holds what the history tells of people: keep it safe.", "green")
     key = key_file or "CONNECTOR_SECRET_KEY"
-    _line(f"The key is not in it: keep {key} too, and apart from it. It opens the tokens that are stored.", "yellow")
+    _line(f"The key is not in it: keep {key} too, and apart from it.", "yellow")
 
 
 def forgotten(answer: Mapping[str, Any]) -> None:

@@ -158,3 +158,8 @@ def test_json_stays_json_in_any_encoding(monkeypatch: pytest.MonkeyPatch) -> Non
             display.json(value)
             sys.stdout.flush()
             assert json.loads(raw.getvalue().decode(encoding)) == value
+
+
+async def test_half_a_character_ends_with_2_and_a_line(empty_shell: Path, type_in: Type) -> None:
+    said = await type_in("runs", "show", "\udcff")
+    assert (said.code, said.lines) == (2, ["What was typed is no Unicode text."])
