@@ -12,10 +12,11 @@ from typing import Any, TypeVar
 
 from zendesk_bridge import actions, forgetting, recipes, trial, triggers
 from zendesk_bridge.account import ZendeskSettings
+from zendesk_bridge.channels import Channels, Membership
 from zendesk_bridge.client import ZendeskClient
 from zendesk_bridge.connections import Connections
 from zendesk_bridge.dry import Show, dry_run
-from zendesk_bridge.flows import history, requests, store
+from zendesk_bridge.flows import history, open_runs, requests, store
 from zendesk_bridge.flows.backup import back_up
 from zendesk_bridge.flows.catalog import Catalog, Connector
 from zendesk_bridge.flows.context import about_event
@@ -23,12 +24,13 @@ from zendesk_bridge.flows.errors import ConnectorError, Locked, StorageError
 from zendesk_bridge.flows.interpreter import CompiledFlow
 from zendesk_bridge.flows.journal import Journal, Lock, connect_to_read, storage_error
 from zendesk_bridge.flows.library import Library, check
-from zendesk_bridge.flows.model import Event, Problem, Readiness, rfc3339, utc_now
+from zendesk_bridge.flows.model import Event, Problem, Readiness, Run, StoredFlow, rfc3339, utc_now
 from zendesk_bridge.flows.port import Timing
 from zendesk_bridge.flows.reference import reference
 from zendesk_bridge.flows.retention import Keep, Retention
 from zendesk_bridge.flows.runner import Runner
 from zendesk_bridge.flows.schema import flow_schema
+from zendesk_bridge.incoming import Incoming, OpenEvent
 from zendesk_bridge.memory import Memory
 from zendesk_bridge.metrics import Metrics
 from zendesk_bridge.notices import Notices
@@ -36,7 +38,19 @@ from zendesk_bridge.poller import Poller, Polling
 from zendesk_bridge.settings import BridgeSettings
 from zendesk_bridge.webhook import Webhook
 
-__all__ = ["Bridge", "BridgeSettings", "Keep", "Memory", "Polling", "Timing", "ZendeskSettings"]
+__all__ = [
+    "Bridge",
+    "BridgeSettings",
+    "Channels",
+    "Incoming",
+    "Keep",
+    "Membership",
+    "Memory",
+    "OpenEvent",
+    "Polling",
+    "Timing",
+    "ZendeskSettings",
+]
 
 log = logging.getLogger(__name__)
 
@@ -58,9 +72,13 @@ class Bridge:
             written_at=lambda: self._journal.written_at,
         )
         self.memory = Memory(self._journal)
+        self.incoming = Incoming(self._journal)
+        self.channels = Channels(self._journal)
+        #: Called whenever something changed that people see.
+        self.changed: Callable[[], None] = lambda: None
         self._added: list[Connector] = []
         self._opened = False
-        self.notices = Notices(settings.default_owner, lambda: self.library.all())
+        self.notices = Notices(settings.default_owner, lambda: self.library.all(), self.memory)
         self.webhook = Webhook(settings.webhook_secret, settings.webhook_max_age, self.handle, self.metrics.event)
         self._runner: Runner | None = None
         #: None where nothing is polled.
@@ -113,6 +131,7 @@ class Bridge:
             self._connection_mended,
             self.settings.mend_every,
             self.notices.tell_admin,
+            lambda: self.changed(),
         )
 
     async def open(self) -> None:
@@ -124,12 +143,27 @@ class Bridge:
             timing=self.settings.timing,
             is_broken=self.connections.is_broken,
             broke=self.connections.broke,
-            ended=lambda run: self.metrics.run_ended(run.status),
-            observe=self.metrics.step,
+            ended=self._ended,
+            waits=self._waits,
+            observe=self._observe,
         )
         for connector in self.catalog.connectors:
             if connector.scheduler is not None:
                 connector.scheduler.wakes(self._runner.nudge)
+
+    def _ended(self, run: Run) -> None:
+        self.metrics.run_ended(run.status)
+        self.changed()
+
+    def _waits(self, run: Run) -> None:
+        kind, _, channel = (run.waiting_for or "").partition(":")
+        if kind == "invite":
+            self.notices.needs_invite(run.flow, channel)
+        self.changed()
+
+    def _observe(self, action: str, problem: BaseException | None, seconds: float) -> None:
+        self.metrics.step(action, problem, seconds)
+        self.connections.answered(action.partition(".")[0], problem)
 
     async def start(self) -> None:
         """Opens what is not open; goes on with open runs, wakes waiting ones, checks connections, answers requests."""
@@ -161,6 +195,7 @@ class Bridge:
             await self._desk.stop()
             await self.connections.stop()
             await self._runner.stop(grace)
+            await self.notices.stop()
             self._runner = None
         await self._close()
 
@@ -258,19 +293,35 @@ class Bridge:
 
     async def list_flows(self) -> list[dict[str, Any]]:
         """Every flow, as `flows list --json` shows it."""
-        return await self._read(lambda connection: history.list_flows(connection, self.settings.default_owner))
+        return await self._read(lambda connection: history.list_flows(connection, self.catalog, self._default_owner))
+
+    def active_flows(self) -> list[StoredFlow]:
+        """The flows that are switched on, by key, with what their files say."""
+        return [flow for flow in self.library.all() if flow.active]
 
     async def show_flow(self, key: str) -> dict[str, Any]:
         """One flow with its description and text. Raises NotFound."""
-        return await self._read(lambda connection: history.show_flow(connection, key, self.settings.default_owner))
+        return await self._read(
+            lambda connection: history.show_flow(connection, key, self.catalog, self._default_owner)
+        )
 
-    async def list_runs(self, limit: int | None = None) -> list[dict[str, Any]]:
-        """Runs, newest first, as `runs list --json` shows them."""
-        return await self._read(lambda connection: history.list_runs(connection, limit))
+    @property
+    def _default_owner(self) -> str | None:
+        return self.settings.default_owner
+
+    async def list_runs(
+        self, limit: int | None = None, *, flow: str | None = None, offset: int = 0
+    ) -> list[dict[str, Any]]:
+        """Runs, newest first, as `runs list --json` shows them; those of one flow where one is given."""
+        return await self._read(lambda connection: history.list_runs(connection, limit, flow=flow, offset=offset))
 
     async def show_run(self, prefix: str) -> dict[str, Any]:
         """One run with its steps. Raises NotFound."""
         return await self._read(lambda connection: history.show_run(connection, prefix))
+
+    async def waiting_runs(self) -> int:
+        """How many runs wait: for an invitation, a connection, a decision, or a service."""
+        return await self._read(lambda connection: open_runs.count(connection).by_status["waiting"])
 
     async def list_connections(self) -> list[dict[str, Any]]:
         """The connections, as `connections list --json` shows them."""
@@ -335,6 +386,12 @@ class Bridge:
             await self._close()
 
     async def _apply(self, verb: str, args: Mapping[str, Any], by: str) -> dict[str, Any]:
+        try:
+            return await self._do(verb, args, by)
+        finally:
+            self.changed()
+
+    async def _do(self, verb: str, args: Mapping[str, Any], by: str) -> dict[str, Any]:
         match verb:
             case "activate" | "deactivate":
                 flow = await self.library.set_active(str(args["key"]), verb == "activate")
@@ -367,6 +424,21 @@ class Bridge:
     async def event_of_ticket(self, ticket: str) -> Event:
         """The event of a live ticket (its number, or its page's address), as if it were assigned now."""
         return await trial.event_of_ticket(self.zendesk, ticket)
+
+    def is_ticket(self, text: str) -> bool:
+        """Whether a text names a ticket: by its number, or its page's address."""
+        return trial.is_ticket(text)
+
+    def trigger_variables(self, trigger: str) -> list[dict[str, str]]:
+        """The variables of a trigger, as `{name, type, description}`."""
+        return [
+            {"name": output.name, "type": output.type, "description": output.description}
+            for output in self.catalog.triggers[trigger].outputs
+        ]
+
+    def read_changes(self, trigger: str, text: str) -> dict[str, Any]:
+        """Variables of a trigger that a test changes, `name: value` a line. Raises FlowError that names the line."""
+        return trial.read_changes(self.catalog.triggers[trigger], text)
 
     def event_in(self, body: bytes) -> Event:
         """The event in the body of a webhook. Raises FlowError where there is none."""

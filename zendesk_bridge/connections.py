@@ -7,10 +7,11 @@ import contextlib
 import json
 import logging
 import sqlite3
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable
 
 from zendesk_bridge.flows.catalog import Connector, Identity
-from zendesk_bridge.flows.errors import ConnectorError, Credentials, Permanent, StorageError, Uncertain
+from zendesk_bridge.flows.errors import ConnectorError, Credentials, Permanent, StorageError, Transient, Uncertain
 from zendesk_bridge.flows.journal import Journal
 from zendesk_bridge.flows.model import rfc3339, utc_now
 
@@ -20,6 +21,8 @@ OK = "ok"
 CHECKING = "checking"
 #: Nobody has connected the service yet: nothing is broken.
 NOT_CONNECTED = "not_connected"
+#: So many calls without an answer, one after the other, are an outage.
+OUTAGE_AFTER = 3
 
 #: Sends somebody who looks after flows a message. Raises ConnectorError where it cannot.
 Tell = Callable[[str], Awaitable[None]]
@@ -39,9 +42,11 @@ class Connections:
         mended: Callable[[str], Awaitable[None]],
         every: float,
         tell: Tell = _tell_nobody,
+        changed: Callable[[], None] = lambda: None,
     ) -> None:
         """
         Args:
+            changed: called when a connection has another state than before.
             mended: called with a service that answers again.
             every: seconds between two tries of a broken connection.
             tell: tells whoever looks after flows, once a time that a connection breaks.
@@ -53,7 +58,9 @@ class Connections:
         self._tell = tell
         self._status = dict.fromkeys(self._connectors, CHECKING)
         self._broken: set[str] = set()
-        self._just_broke: dict[str, Credentials] = {}
+        self._unanswered: dict[str, int] = defaultdict(int)
+        self._checking: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._changed = changed
         self._poke = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -71,9 +78,30 @@ class Connections:
         if problem.service not in self._broken:
             log.error("the connection to %s is broken: %s. %s", problem.service, problem.message, problem.hint)
         self._broken.add(problem.service)
-        self._status[problem.service] = problem.code
-        self._just_broke[problem.service] = problem
+        self._note(problem.service, problem)
+
+    def answered(self, service: str, problem: BaseException | None) -> None:
+        """Notes how a call to a service ended: some in a row without any answer are an outage, until one has one."""
+        lost = isinstance(problem, Transient | Uncertain) and not getattr(problem, "limit", False)
+        self._unanswered[service] = self._unanswered[service] + 1 if lost else 0
+        if service in self._broken:
+            return
+        if lost and self._unanswered[service] >= OUTAGE_AFTER and self._status[service] == OK:
+            assert isinstance(problem, ConnectorError)
+            log.warning("%s does not answer: %s", service.capitalize(), problem.message)
+            self._note(service, problem)
+        elif problem is None and self._status[service] not in (OK, CHECKING, NOT_CONNECTED):
+            self._note(service, None)
+
+    def _note(self, service: str, problem: ConnectorError | None) -> None:
+        self._write(service, problem.code if problem else OK, _words(problem) if problem else None, None)
+        self._set(service, problem.code if problem else OK)
         self._poke.set()
+
+    def _set(self, service: str, status: str) -> None:
+        if self._status[service] != status:
+            self._status[service] = status
+            self._changed()
 
     async def start(self) -> None:
         """Starts checking."""
@@ -93,20 +121,27 @@ class Connections:
             self._poke.clear()
             if all(status == OK for status in self._status.values()):
                 await self._poke.wait()
-            for service, problem in self._just_broke.items():
-                await self._store(service, problem.code, problem.message, None)
-            self._just_broke = {}
             await asyncio.sleep(self._every)
 
+    async def check_now(self, within: float) -> None:
+        """Asks every service now, and waits so many seconds at most; what takes longer is noted when it comes."""
+        checks = [asyncio.create_task(self._check(connector)) for connector in self._connectors.values()]
+        if self._task is not None and checks:
+            await asyncio.wait(checks, timeout=within)
+
     async def _check(self, connector: Connector) -> None:
+        async with self._checking[connector.service]:
+            await self._ask(connector)
+
+    async def _ask(self, connector: Connector) -> None:
         service = connector.service
         try:
             identity = await connector.identify()
         except ConnectorError as problem:
             if self._status[service] != problem.code:
                 log.warning("%s: %s. %s", connector.title, problem.message, problem.hint)
-            self._status[service] = problem.code
-            await self._store(service, problem.code, problem.message, None)
+            self._set(service, problem.code)
+            await self._store(service, problem.code, _words(problem), None)
             if isinstance(problem, Credentials):
                 if service in self._broken:  # for the second time: it is no blink
                     await self._announce(connector, problem)
@@ -114,17 +149,18 @@ class Connections:
             return
         except Exception:
             log.exception("checking the connection to %s met a defect of this software", service)
-            self._status[service] = "internal"
+            self._set(service, "internal")
             return
-        log.info("%s: connected to %s as %s", connector.title, identity.account, identity.connected_by)
-        self._status[service] = OK
+        if self._status[service] != OK:
+            log.info("%s: connected to %s as %s", connector.title, identity.account, identity.connected_by)
         self._broken.discard(service)
         await self._store(service, OK, None, identity)
+        self._set(service, OK)
         try:
             await self._mended(service)
         except ConnectorError as problem:
             log.warning("the runs that wait for %s are told later: %s", connector.title, problem.message)
-            self._status[service] = CHECKING
+            self._set(service, CHECKING)
 
     async def _announce(self, connector: Connector, problem: Credentials) -> None:
         """Tells somebody, once, also where the process is started anew meanwhile. What is not told is told later."""
@@ -145,6 +181,12 @@ class Connections:
             log.info("that the connection to %s is broken is told later: %s", connector.title, reason.message)
 
     async def _store(self, service: str, status: str, message: str | None, identity: Identity | None) -> None:
+        try:
+            await self._write(service, status, message, identity)
+        except StorageError as problem:
+            log.warning("the connection's state was not stored: %s", problem.message)
+
+    def _write(self, service: str, status: str, message: str | None, identity: Identity | None) -> asyncio.Future[None]:
         now = rfc3339(utc_now())
 
         def work(connection: sqlite3.Connection) -> None:
@@ -161,10 +203,11 @@ class Connections:
                 (service, account, who, since, scopes, status, message, now, told),
             )
 
-        try:
-            await self._journal.write(work)
-        except StorageError as problem:
-            log.warning("the connection's state was not stored: %s", problem.message)
+        return self._journal.write(work)
+
+
+def _words(problem: ConnectorError) -> str:
+    return f"{problem.message}. {problem.hint}" if problem.hint else problem.message
 
 
 def _told_at(connection: sqlite3.Connection, service: str) -> str | None:

@@ -17,6 +17,8 @@ from zendesk_bridge.poller import CURSOR
 
 #: An assignment is told apart from a repeated one for so many days, at least: far longer than Zendesk repeats it.
 ASSIGNMENTS_DAYS = 7.0
+#: An event of Slack's is told apart from a repeated one for so many days.
+INCOMING_DAYS = 1.0
 
 
 def aged(keep: Keep) -> tuple[Aged, ...]:
@@ -31,6 +33,8 @@ def aged(keep: Keep) -> tuple[Aged, ...]:
         ),
         # Whatever it is, it is learned again when it is needed.
         Aged(table="remembered", condition="at < :before", days=keep.days),
+        # Slack repeats an event for an hour at most.
+        Aged(table="incoming", condition="settled_at < :before", days=min(keep.days, INCOMING_DAYS)),
     )
 
 

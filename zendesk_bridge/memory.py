@@ -38,6 +38,16 @@ class Memory:
         value, at = known
         return None if max_age is not None and (utc_now() - at).total_seconds() > max_age else value
 
+    async def recall_all(self, kind: str, max_age: float) -> dict[str, str]:
+        """All that is remembered of a kind by key, unless it is older than `max_age` seconds. Raises StorageError."""
+        since = rfc3339(utc_now() - dt.timedelta(seconds=max_age))
+        rows = await self._journal.read(
+            lambda connection: connection.execute(
+                "select key, value from remembered where kind = ? and at >= ?", (kind, since)
+            ).fetchall()
+        )
+        return {row["key"]: row["value"] for row in rows}
+
     async def remember(self, kind: str, key: str, value: str) -> None:
         """Remembers a value. It is in the database a moment later."""
         now = utc_now()

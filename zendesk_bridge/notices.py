@@ -2,35 +2,58 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 
-from zendesk_bridge.flows.errors import ConnectorError
+from zendesk_bridge.flows.errors import ConnectorError, Credentials, Transient
 from zendesk_bridge.flows.model import StoredFlow
+from zendesk_bridge.memory import Memory
 
 log = logging.getLogger(__name__)
 
 #: Sends somebody (an e-mail address) plain text. Raises ConnectorError.
 Send = Callable[[str, str], Awaitable[None]]
+#: Asks somebody (an e-mail address) to invite the app for a flow (its name) to a channel. Raises ConnectorError.
+SendInvitation = Callable[[str, str, str], Awaitable[None]]
+
+#: For how long nobody is told again that a flow waits for an invitation to a channel, in seconds.
+TOLD_FOR = 86_400.0
+#: How often it is tried again what was refused, and the pause before each, in seconds.
+TRIES, PAUSE = 60, 60.0
+
+_TOLD = "invitation_told"
 
 
 async def _send_nowhere(person: str, text: str) -> None:
     """Without a way to tell people, the log must do."""
 
 
+async def _ask_nobody(person: str, flow: str, channel: str) -> None:
+    """The same."""
+
+
 class Notices:
     """Knows who is told, and how."""
 
-    def __init__(self, admin: str | None, flows: Callable[[], Iterable[StoredFlow]]) -> None:
+    def __init__(
+        self, admin: str | None, flows: Callable[[], Iterable[StoredFlow]], memory: Memory, pause: float = PAUSE
+    ) -> None:
         """
         Args:
             admin: the e-mail address of the admin, if there is one.
             flows: the flows there are.
+            pause: seconds before it is tried again what was refused.
         """
         self._admin = admin
         self._flows = flows
+        self._memory = memory
+        self._pause = pause
         #: How people are told.
         self.send: Send = _send_nowhere
+        #: How people are asked for an invitation.
+        self.send_invitation: SendInvitation = _ask_nobody
+        self._telling: dict[tuple[str, str], asyncio.Task[None]] = {}
 
     async def tell_admin(self, text: str) -> None:
         """Tells the admin, or the owners of active flows where none is named. Raises ConnectorError."""
@@ -45,3 +68,46 @@ class Notices:
                 problems.append(problem)
         if problems and len(problems) == len(people):
             raise problems[0]
+
+    def needs_invite(self, flow: str, channel: str) -> None:
+        """A run of a flow waits for an invitation: its owner is told, once a day for each channel.
+
+        Args:
+            channel: its id, or `#name`.
+        """
+        if (flow, channel) not in self._telling:
+            task = asyncio.create_task(self._ask(flow, channel), name=f"notice {flow}")
+            self._telling[flow, channel] = task
+            task.add_done_callback(lambda _: self._telling.pop((flow, channel), None))
+
+    async def stop(self) -> None:
+        """Ends what is under way: the runs wait again after the next start."""
+        tasks = list(self._telling.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _ask(self, key: str, channel: str) -> None:
+        try:
+            about = f"{key}:{channel}"
+            if await self._memory.recall(_TOLD, about, TOLD_FOR) is not None:
+                return
+            flow = next((each for each in self._flows() if each.key == key), None)
+            owner = (flow.owner if flow else None) or self._admin
+            if owner is None:
+                log.warning("flow %s waits for an invitation to %s; it has no owner who could be told", key, channel)
+                return
+            for _ in range(TRIES):
+                # Before it is sent: rather once too few than twice.
+                await self._memory.remember(_TOLD, about, owner)
+                try:
+                    await self.send_invitation(owner, flow.name if flow else key, channel)
+                    return
+                except (Transient, Credentials) as problem:
+                    await self._memory.forget(_TOLD, about)
+                    log.info("the owner of flow %s is told later: %s", key, problem.message)
+                    await asyncio.sleep(self._pause)
+        except ConnectorError as problem:
+            log.warning("the owner of flow %s cannot be told: %s", key, problem.message)
+        except Exception:
+            log.exception("telling the owner of flow %s met a defect of this software", key)

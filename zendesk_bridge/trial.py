@@ -7,16 +7,22 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from zendesk_bridge import triggers
 from zendesk_bridge.client import ZendeskClient
-from zendesk_bridge.flows.catalog import Catalog
+from zendesk_bridge.flows.catalog import Catalog, Trigger, nearest
 from zendesk_bridge.flows.errors import FlowError, NotFound
 from zendesk_bridge.flows.interpreter import CompiledFlow, compile_flow
 from zendesk_bridge.flows.library import read_all
 from zendesk_bridge.flows.model import Event
 
 _TICKET = re.compile(r"(?:https?://\S*/tickets/|#)?(\d+)")
+
+
+def is_ticket(text: str) -> bool:
+    """Whether a text names a ticket: its number, `#number`, or the address of its page."""
+    return _TICKET.fullmatch(text.strip()) is not None
 
 
 async def event_of_ticket(zendesk: ZendeskClient, ticket: str) -> Event:
@@ -31,6 +37,49 @@ async def event_of_ticket(zendesk: ZendeskClient, ticket: str) -> Event:
     if event is None:
         raise NotFound("not_found", f"Zendesk has no ticket {ticket}")
     return event
+
+
+def read_changes(trigger: Trigger, text: str) -> dict[str, Any]:
+    """Variables of a trigger that a test changes: `name: value` a line, nothing after the colon for none.
+
+    Raises FlowError, naming the line and what is known.
+    """
+    outputs = {output.name: output for output in trigger.outputs}
+    changes = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        name, colon, value = (part.strip() for part in line.partition(":"))
+        if not colon:
+            raise FlowError("bad_line", f"Line {number} is not `name: value`", hint="For instance: priority: high")
+        output = outputs.get(name.removeprefix("trigger."))
+        if output is None:
+            close = nearest(name, outputs)
+            hint = f"Did you mean {close}?" if close else f"There are {', '.join(outputs)}."
+            raise FlowError("no_variable", f"Line {number}: the trigger has no variable {name[:60]!r}", hint=hint)
+        try:
+            changes[output.name] = _value(output.type, value)
+        except ValueError:
+            raise FlowError("bad_value", f"Line {number}: {name} is a {output.type}, not {value[:60]!r}") from None
+    return changes
+
+
+def _value(kind: str, text: str) -> Any:
+    """A value of the kind that a text says; null where it says nothing. Raises ValueError."""
+    if not text:
+        return [] if kind == "list" else None
+    match kind:
+        case "list":
+            return [each.strip() for each in text.strip("[]").split(",") if each.strip()]
+        case "boolean" if text.lower() in ("true", "false"):
+            return text.lower() == "true"
+        case "number":
+            return int(text)
+        case "decimal":
+            return float(text)
+        case "boolean" | "object":
+            raise ValueError(text)
+    return text
 
 
 def event_in(body: bytes) -> Event:

@@ -13,7 +13,7 @@ import pytest
 from zendesk_bridge.connections import Connections
 from zendesk_bridge.flows import history
 from zendesk_bridge.flows.catalog import Connector, Identity
-from zendesk_bridge.flows.errors import Credentials, StorageError, Transient, Uncertain
+from zendesk_bridge.flows.errors import Credentials, Permanent, StorageError, Transient, Uncertain
 from zendesk_bridge.flows.journal import Journal
 
 REVOKED = Credentials("token_revoked", "The token was revoked", service="slack", hint="Connect again.")
@@ -263,3 +263,64 @@ async def test_what_nobody_connected_yet_is_not_broken(journal: Journal) -> None
     await watched.told("slack")
     await watched.connections.stop()
     assert watched.messages == []
+
+
+async def test_some_calls_without_an_answer_are_an_outage_until_one_has_one(watched: Watched, slack: Service) -> None:
+    await watched.connections.start()
+    await watched.see(slack="ok", zendesk="ok")
+    slack.answers = [AWAY] * 1000
+    for _ in range(2):
+        watched.connections.answered("slack", AWAY)
+    assert watched.connections.statuses["slack"] == "ok"
+    watched.connections.answered("slack", Uncertain("timeout", "Slack did not answer in time"))
+    assert watched.connections.statuses["slack"] == "timeout"
+    assert not watched.connections.is_broken("slack")  # runs try again by themselves
+    await watched.see(slack="unreachable", zendesk="ok")  # asked anew
+    assert (await watched.rows())[0]["message"] == "Slack cannot be reached"
+    watched.connections.answered("slack", None)
+    assert watched.connections.statuses["slack"] == "ok"
+    assert (await watched.rows())[0]["message"] is None
+
+
+async def test_a_limit_or_a_refusal_is_no_outage(watched: Watched) -> None:
+    await watched.connections.start()
+    await watched.see(slack="ok", zendesk="ok")
+    for _ in range(10):
+        watched.connections.answered("slack", Transient("ratelimited", "Too much", limit=True))
+        watched.connections.answered("zendesk", Permanent("not_found", "No such ticket"))
+    assert watched.connections.statuses == {"slack": "ok", "zendesk": "ok"}
+
+
+async def test_a_broken_connection_stays_broken_whatever_a_late_call_says(watched: Watched, slack: Service) -> None:
+    await watched.connections.start()
+    await watched.see(slack="ok", zendesk="ok")
+    slack.answers = [REVOKED] * 1000
+    watched.connections.broke(REVOKED)
+    watched.connections.answered("slack", None)
+    assert watched.connections.statuses["slack"] == "token_revoked"
+    assert watched.connections.is_broken("slack")
+
+
+async def test_whoever_shows_the_connections_hears_of_each_change_and_may_have_them_asked_now(
+    journal: Journal, slack: Service
+) -> None:
+    heard: list[str] = []
+
+    async def mended(service: str) -> None:
+        pass
+
+    connections = Connections(
+        [slack.connector()], journal, mended, 60.0, changed=lambda: heard.append(connections.statuses["slack"])
+    )
+    try:
+        await connections.start()
+        async with asyncio.timeout(5):
+            while heard != ["ok"]:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.002)
+        slack.answers = [AWAY]
+        await connections.check_now(5)
+        assert heard == ["ok", "unreachable"]
+        await connections.check_now(5)
+        assert heard == ["ok", "unreachable", "ok"]
+    finally:
+        await connections.stop()

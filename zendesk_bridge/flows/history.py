@@ -22,10 +22,19 @@ from runs left join events on events.id = runs.event_id
 """
 
 
-def list_runs(connection: sqlite3.Connection, limit: int | None = None) -> list[dict[str, Any]]:
-    """`[{id, flow, version, event_id, status, started_at, finished_at, error, note}]`, newest first."""
-    sql = f"{_RUN} order by runs.number desc limit ?"
-    return [_with_error(row) for row in Database(connection).query(sql, [-1 if limit is None else limit])]
+def list_runs(
+    connection: sqlite3.Connection, limit: int | None = None, *, flow: str | None = None, offset: int = 0
+) -> list[dict[str, Any]]:
+    """`[{id, flow, version, event_id, status, started_at, finished_at, error, note}]`, newest first.
+
+    Args:
+        flow: the key of the one flow whose runs are wanted.
+        offset: how many of the newest are left out.
+    """
+    of_flow = " where runs.flow = :flow" if flow is not None else ""
+    sql = f"{_RUN}{of_flow} order by runs.number desc limit :limit offset :offset"
+    values = {"flow": flow, "limit": -1 if limit is None else limit, "offset": offset}
+    return [_with_error(row) for row in Database(connection).query(sql, values)]
 
 
 def show_run(connection: sqlite3.Connection, prefix: str) -> dict[str, Any]:
@@ -76,8 +85,10 @@ def _beginning_with(database: Database, prefix: str) -> list[dict[str, Any]]:
     return list(database.query(f"{_RUN} where runs.id between ? and ? order by runs.id limit 20", [prefix, beyond]))
 
 
-def list_flows(connection: sqlite3.Connection, default_owner: str | None) -> list[dict[str, Any]]:
-    """`[{key, name, version, active, owner, trigger, steps, last_run, problem}]`, by key."""
+def list_flows(
+    connection: sqlite3.Connection, catalog: Catalog, default_owner: str | None = None
+) -> list[dict[str, Any]]:
+    """Every flow by key, as `flows list --json` has it."""
     rows = Database(connection).query(
         "select flows.*, flow_versions.definition from flows left join flow_versions"
         " on flow_versions.flow = flows.key and flow_versions.version = flows.version"
@@ -86,6 +97,7 @@ def list_flows(connection: sqlite3.Connection, default_owner: str | None) -> lis
     result = []
     for row in rows:
         definition = Flow.model_validate_json(row["definition"]) if row["definition"] else None
+        trigger = catalog.triggers.get(definition.trigger.event) if definition else None
         result.append(
             {
                 "key": row["key"],
@@ -94,18 +106,22 @@ def list_flows(connection: sqlite3.Connection, default_owner: str | None) -> lis
                 "active": bool(row["active"]),
                 "owner": row["owner"] or default_owner,
                 "trigger": definition.trigger.event if definition else None,
+                "trigger_title": trigger.title if trigger else None,
                 "steps": len(definition.steps) if definition else 0,
                 "last_run": _last_run(connection, row["key"]),
                 "problem": row["problem"],
                 "source": row["source"],
+                "file_decides": bool(row["file_decides"]),
             }
         )
     return result
 
 
-def show_flow(connection: sqlite3.Connection, key: str, default_owner: str | None) -> dict[str, Any]:
+def show_flow(
+    connection: sqlite3.Connection, key: str, catalog: Catalog, default_owner: str | None = None
+) -> dict[str, Any]:
     """One flow as `list_flows` has it, with description and text of its newest good version. Raises NotFound."""
-    flows = list_flows(connection, default_owner)
+    flows = list_flows(connection, catalog, default_owner)
     for flow in flows:
         if flow["key"] == key:
             row = connection.execute(
@@ -124,7 +140,7 @@ def show_flow(connection: sqlite3.Connection, key: str, default_owner: str | Non
 
 def compiled(connection: sqlite3.Connection, key: str, catalog: Catalog) -> CompiledFlow:
     """The newest good version of a flow, ready to run. Raises NotFound, FlowError."""
-    flow = show_flow(connection, key, None)
+    flow = show_flow(connection, key, catalog)
     definition = select_definition(connection, key, flow["version"])
     if definition is None:
         raise NotFound("no_version", f"Flow {key!r} has no good version: {flow['problem']}")
@@ -132,7 +148,7 @@ def compiled(connection: sqlite3.Connection, key: str, catalog: Catalog) -> Comp
 
 
 def list_connections(connection: sqlite3.Connection) -> list[dict[str, Any]]:
-    """`[{service, account, connected_by, since, scopes, status}]`."""
+    """`[{service, account, connected_by, since, scopes, status, message}]`; `message` says what is wrong."""
     return [
         {
             "service": row["service"],
@@ -141,6 +157,7 @@ def list_connections(connection: sqlite3.Connection) -> list[dict[str, Any]]:
             "since": row["since"],
             "scopes": json.loads(row["scopes"] or "[]"),
             "status": row["status"],
+            "message": row["message"],
         }
         for row in Database(connection).query("select * from connections order by service")
     ]
@@ -148,9 +165,9 @@ def list_connections(connection: sqlite3.Connection) -> list[dict[str, Any]]:
 
 def _last_run(connection: sqlite3.Connection, flow: str) -> dict[str, Any] | None:
     row = connection.execute(
-        "select id, status, started_at from runs where flow = ? order by number desc limit 1", (flow,)
+        "select id, status, started_at, error from runs where flow = ? order by number desc limit 1", (flow,)
     ).fetchone()
-    return dict(row) if row else None
+    return _with_error(dict(row)) if row else None
 
 
 def _with_error(row: dict[str, Any]) -> dict[str, Any]:

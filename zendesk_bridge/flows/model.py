@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
@@ -90,6 +90,10 @@ class Event:
     def from_json(cls, value: Values) -> Event:
         """The opposite of `as_json`."""
         return cls(**{**value, "occurred_at": parse_time(value["occurred_at"])})
+
+    def with_data(self, changes: Values) -> Event:
+        """The same with other variables."""
+        return replace(self, data={**self.data, **changes})
 
 
 class Condition(BaseModel):

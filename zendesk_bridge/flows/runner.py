@@ -55,6 +55,7 @@ class Runner:
         is_broken: Callable[[str], bool] = lambda service: False,
         broke: Callable[[Credentials], None] = lambda problem: None,
         ended: Callable[[Run], None] = lambda run: None,
+        waits: Callable[[Run], None] = lambda run: None,
         observe: Observe = unobserved,
         works: bool = True,
     ) -> None:
@@ -63,12 +64,14 @@ class Runner:
             is_broken: whether calls to a service are in vain for now.
             broke: told when a service refused our credentials.
             ended: told of each run that ends.
+            waits: told of each run that begins to wait.
             observe: told of each call of a step.
             works: whether runs are executed before `start`; else their rows are changed, and no more.
         """
         self._journal = journal
         self._catalog = catalog
         self._ended = ended
+        self._waits = waits
         self._around = Surroundings(
             journal=journal,
             catalog=catalog,
@@ -292,6 +295,8 @@ class Runner:
         log.info("run %s %s%s", run.id, run.status, f": {run.error['code']}" if run.error else "")
         if run.status.ended:
             self._ended(run)
+        else:
+            self._waits(run)
         if not run.status.ended or run.turn is not None:
             self._asleep.add(run_id)  # when it has left, there may be somebody to wake
 

@@ -153,6 +153,30 @@ def migrations() -> Migrations:
         # When somebody was told that the connection is broken; null while it works.
         database.table("connections").add_column("told_at", str)
 
+    @changes()
+    def m003_incoming_events_and_channels(database: Database) -> None:
+        # What a service tells the app itself, such as that somebody opened its Home tab.
+        database.table("incoming").create(
+            {
+                "id": str,
+                "type": str,
+                "payload": str,
+                "received_at": str,
+                "tries": int,
+                "retry_at": str,
+                "settled_at": str,
+                "problem": str,
+            },
+            pk="id",
+            not_null={"type", "received_at", "tries"},
+            defaults={"tries": 0},
+        )
+        database.execute("create index open_incoming on incoming(retry_at) where settled_at is null")
+        # The channels the app was invited to.
+        database.table("channels").create(
+            {"id": str, "joined_at": str, "joined_by": str, "welcomed_at": str, "left_at": str}, pk="id"
+        )
+
     return changes
 
 

@@ -59,9 +59,11 @@ async def test_the_recipe_is_listed_on_a_new_host(empty_shell: Path, type_in: Ty
         "active": False,
         "owner": None,
         "trigger": "zendesk.ticket_agent_assignment_changed",
+        "trigger_title": "Ticket agent assignment changed",
         "steps": 5,
         "last_run": None,
         "problem": None,
+        "file_decides": False,
     }
     said = await type_in("flows", "list")
     assert f"zendesk-connector flows activate {RECIPE}" in said.out

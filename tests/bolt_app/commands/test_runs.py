@@ -51,6 +51,7 @@ async def test_runs_are_listed_newest_first(run_ids: list[str], type_in: Type) -
         "id": failed["id"],
         "status": "failed",
         "started_at": failed["started_at"],
+        "error": failed["error"],
     }
 
 
@@ -209,7 +210,7 @@ async def test_connections_are_listed(run_ids: list[str], connector: Connector, 
     rows = {row["service"]: row for row in (await type_in("connections", "list", "--json")).json}
     assert set(rows) == {"slack", "zendesk"}
     for row in rows.values():
-        assert set(row) == {"service", "account", "connected_by", "since", "scopes", "status"}
+        assert set(row) == {"service", "account", "connected_by", "since", "scopes", "status", "message"}
         assert row["since"].endswith("Z")
     assert (rows["slack"]["account"], rows["slack"]["status"]) == ("Sandbox Support", "ok")
     assert "chat:write" in rows["slack"]["scopes"]

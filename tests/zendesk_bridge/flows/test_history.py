@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from zendesk_bridge.flows import history, store
+from zendesk_bridge.flows.catalog import Catalog
 from zendesk_bridge.flows.errors import NotFound, Permanent
 from zendesk_bridge.flows.journal import connect, connect_to_read
 from zendesk_bridge.flows.model import Event, Run, RunStatus, utc_now
@@ -151,16 +152,16 @@ def test_flows_are_listed_with_their_last_run(rows: sqlite3.Connection) -> None:
     )
     add(rows, "first", "greet")
     add(rows, "second", "greet", status=RunStatus.RUNNING)
-    greet, idle = history.list_flows(rows, "ada@example.com")
+    greet, idle = history.list_flows(rows, Catalog([]), "ada@example.com")
     assert set(greet) >= set(FLOW_KEYS)
     assert (greet["active"], greet["owner"], greet["steps"]) == (True, "ada@example.com", 2)
     assert greet["trigger"] == "far.happens"
-    assert greet["last_run"] == {"id": "second:greet", "status": "running", "started_at": None}
+    assert greet["last_run"] == {"id": "second:greet", "status": "running", "started_at": None, "error": None}
     assert (idle["last_run"], idle["steps"], idle["trigger"]) == (None, 0, None)
-    shown = history.show_flow(rows, "greet", None)
+    shown = history.show_flow(rows, "greet", Catalog([]))
     assert (shown["text"], shown["description"], shown["owner"]) == ("the text", "", None)
     with pytest.raises(NotFound) as caught:
-        history.show_flow(rows, "gret", None)
+        history.show_flow(rows, "gret", Catalog([]))
     assert caught.value.hint == "Did you mean 'greet'?"
 
 
@@ -170,7 +171,7 @@ def test_connections_are_listed_with_the_contracts_keys(rows: sqlite3.Connection
         " values ('slack', 'acme', 'U1', '2026-01-31T09:30:00.000000Z', '[\"chat:write\"]', 'ok')"
     )
     (connection,) = history.list_connections(rows)
-    assert list(connection) == ["service", "account", "connected_by", "since", "scopes", "status"]
+    assert list(connection) == ["service", "account", "connected_by", "since", "scopes", "status", "message"]
     assert connection["scopes"] == ["chat:write"]
 
 

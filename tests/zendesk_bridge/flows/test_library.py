@@ -59,7 +59,7 @@ async def _nobody() -> Any:
 
 async def listed(journal: Journal) -> dict[str, dict[str, Any]]:
     """`flows list --json`, by key."""
-    rows = await journal.read(lambda connection: history.list_flows(connection, None))
+    rows = await journal.read(lambda connection: history.list_flows(connection, Catalog([])))
     return {row["key"]: row for row in rows}
 
 
