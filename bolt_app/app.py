@@ -15,8 +15,8 @@ from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.response import BoltResponse
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bolt_app.client import SlackClient
 from bolt_app.listeners import register_listeners
+from bolt_app.parts import Parts
 from zendesk_bridge.bridge import Bridge
 from zendesk_bridge.flows.errors import ConnectorError
 
@@ -26,13 +26,22 @@ log = logging.getLogger(__name__)
 BODY_LIMIT = 1024 * 1024
 #: How long a body may take to arrive, in seconds.
 BODY_WITHIN = 30.0
+#: How long a request waits for Slack to say who the app is, in seconds, where that is not known yet.
+IDENTITY_WITHIN = 0.7
 
 
-def bolt_app(slack: SlackClient, signing_secret: str | None, bridge: Bridge) -> AsyncApp:
-    """The Bolt app with all its listeners. It answers 503 while it does not know who it is at Slack."""
+def bolt_app(parts: Parts, signing_secret: str | None) -> AsyncApp:
+    """The Bolt app with all its listeners."""
+    slack = parts.slack
 
-    async def authorize() -> AuthorizeResult:
-        identity = await slack.identity()
+    async def authorize(team_id: str | None) -> AuthorizeResult:
+        try:
+            async with asyncio.timeout(IDENTITY_WITHIN):
+                identity = await slack.identity()
+        except (ConnectorError, TimeoutError) as problem:
+            # An outage must not silence the app: whatever needs to know who it is asks again.
+            log.warning("Slack does not say who the app is: %s", problem)
+            return AuthorizeResult(enterprise_id=None, team_id=team_id, bot_token=slack.web.token)
         return AuthorizeResult(
             enterprise_id=None,
             team_id=identity.team_id,
@@ -63,7 +72,7 @@ def bolt_app(slack: SlackClient, signing_secret: str | None, bridge: Bridge) -> 
             log.error("a request of Slack's met a defect of this software", exc_info=error)
         return BoltResponse(status=503)
 
-    register_listeners(app, bridge)
+    register_listeners(app, parts)
     return app
 
 

@@ -16,6 +16,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from bolt_app.directory import Directory, Memory
+from bolt_app.joining import Joining
 from bolt_app.pacing import POSTS_A_MINUTE, SlackPacing
 from bolt_app.paging import pages
 from bolt_app.records import (
@@ -35,6 +36,7 @@ from bolt_app.records import (
 from bolt_app.session import Redirected, Sent, open_session, proxy_for
 from bolt_app.single_flight import SingleFlight
 from bolt_app.slack_errors import ADDRESS_HINT, translate, translate_answer
+from bolt_app.surfaces import Surfaces
 from bolt_app.text import fit
 from zendesk_bridge.flows.catalog import Once
 from zendesk_bridge.flows.errors import ConnectorError, Credentials, NeedsInvite, Permanent, Transient, Uncertain
@@ -68,12 +70,14 @@ class SlackClient:
         connect_seconds: float = 5.0,
         page_size: int = 200,
         posts_a_minute: int = POSTS_A_MINUTE,
+        joins: bool = False,
     ) -> None:
         """
         Args:
             observe: called once a call with the method and "ok" or the error's code.
             page_size: messages asked for at a time; apps that Slack limits get 15.
             posts_a_minute: messages in the whole workspace; 0: they are not paced.
+            joins: whether the app joins public channels it is needed in.
         """
         quiet = log.getChild("sdk")
         quiet.setLevel(logging.INFO)  # at DEBUG the SDK writes messages and e-mail addresses
@@ -81,6 +85,7 @@ class SlackClient:
         self.web = AsyncWebClient(token=token, base_url=base_url, retry_handlers=[], logger=quiet)
         self.web.proxy = proxy_for(base_url)
         self._directory = Directory(self._call, memory)
+        self._joining = Joining(self._call, self._directory) if joins else None
         self._observe = observe
         self._total_seconds = total_seconds
         self._connect_seconds = connect_seconds
@@ -88,6 +93,8 @@ class SlackClient:
         self._identity: SlackIdentity | None = None
         self._flights = SingleFlight()
         self.pacing = SlackPacing(posts_a_minute)
+        #: What people see of the app beside messages.
+        self.surfaces = Surfaces(self._call)
         self._parents: dict[tuple[str, str], str] = {}
         self._sent = Sent()
         # How far our clock is ahead of Slack's, in seconds.
@@ -103,6 +110,8 @@ class SlackClient:
         """Closes the session."""
         self._flights.cancel()
         self._directory.close()
+        if self._joining is not None:
+            self._joining.close()
         self.pacing.scheduler.close()
         if self.web.session is not None:
             await self.web.session.close()
@@ -130,7 +139,7 @@ class SlackClient:
             return await self._directory.channel_id(channel)
 
     async def in_channel(self, channel: str, work: Callable[[str], Awaitable[T]]) -> T:
-        """Does something in a channel that is given by its id or as `#name`.
+        """Does something in a channel that is given by its id or as `#name`. Joins a public one, if it is to.
 
         The name may belong to another channel than is remembered: where Slack does not let the app into that one, it
         is looked up anew.
@@ -138,6 +147,16 @@ class SlackClient:
         Args:
             work: takes the channel's id; what raises NeedsInvite has changed nothing.
         """
+        try:
+            return await self._in_own_channel(channel, work)
+        except NeedsInvite as problem:
+            if self._joining is None:
+                raise
+            with _nothing_posted_yet():
+                await self._joining.join(channel, problem)
+        return await self._in_own_channel(channel, work)
+
+    async def _in_own_channel(self, channel: str, work: Callable[[str], Awaitable[T]]) -> T:
         id = await self.channel_id(channel)
         try:
             return await work(id)

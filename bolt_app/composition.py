@@ -5,9 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bolt_app.actions import ACTIONS
+from bolt_app.background import Background
 from bolt_app.client import SlackClient
+from bolt_app.home import Homes
+from bolt_app.inbox import Inbox
+from bolt_app.parts import Parts
+from bolt_app.roles import Roles
 from bolt_app.settings import Settings
 from bolt_app.text import escape
+from bolt_app.views.help import invitation_needed
 from zendesk_bridge.bridge import Bridge, BridgeSettings
 from zendesk_bridge.flows.catalog import Connector, Identity
 from zendesk_bridge.flows.errors import Credentials
@@ -36,6 +42,7 @@ def wire(settings: Settings, bridge_settings: BridgeSettings | None = None) -> S
         memory=bridge.memory,
         observe=bridge.observer("slack"),
         posts_a_minute=settings.slack_posts_per_minute,
+        joins=settings.connector_join_public_channels,
     )
 
     async def identify() -> Identity:
@@ -61,5 +68,24 @@ def wire(settings: Settings, bridge_settings: BridgeSettings | None = None) -> S
     async def tell(email: str, text: str) -> None:
         await slack.post_to_person(email, escape(text))
 
+    async def ask_for_invitation(email: str, flow: str, channel: str) -> None:
+        await slack.post_to_person(email, invitation_needed(flow=flow, channel=channel))
+
     bridge.notices.send = tell
+    bridge.notices.send_invitation = ask_for_invitation
     return Sides(bridge=bridge, slack=slack)
+
+
+def parts_of(sides: Sides, settings: Settings) -> Parts:
+    """Makes what the listeners work with."""
+    roles = Roles(sides.slack, settings.admins)
+    homes = Homes(sides.bridge, sides.slack, roles)
+    sides.bridge.changed = homes.changed
+    return Parts(
+        bridge=sides.bridge,
+        slack=sides.slack,
+        roles=roles,
+        inbox=Inbox(sides.bridge.incoming),
+        homes=homes,
+        background=Background(),
+    )

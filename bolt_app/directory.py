@@ -130,6 +130,10 @@ class Directory:
                 raise no_such_channel(channel)
             # The list may be from before the invitation that woke the run: this one asks anew.
 
+    async def learn_channel(self, channel: str, id: str) -> None:
+        """Remembers the id of a channel that is given as `#name`."""
+        await self._teach("slack_channel", channel_name(channel), id)
+
     async def forget_channel(self, channel: str, id: str) -> None:
         """Drops what is remembered of a name, unless another id was learned since."""
         name = channel_name(channel)

@@ -38,6 +38,13 @@ class SlackPerson:
     real_name: str
     # None where the app lacks `users:read.email`, and for apps.
     email: str | None
+    # The workspaces the person belongs to; several in an organization.
+    teams: frozenset[str] = frozenset()
+    is_admin: bool = False
+    # Of one channel, or of some.
+    is_guest: bool = False
+    # An app, or an account that is switched off.
+    is_nobody: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +93,13 @@ def channels_in(answer: AsyncSlackResponse) -> list[SlackChannel]:
     ]
 
 
+def channel_from(answer: AsyncSlackResponse) -> SlackChannel:
+    """A channel, from an answer with one in it."""
+    channel = answer.get("channel") or {}
+    name, archived = str(channel.get("name") or ""), bool(channel.get("is_archived"))
+    return SlackChannel(id=str(channel.get("id") or ""), name=name, is_archived=archived)
+
+
 def messages_in(answer: AsyncSlackResponse) -> list[Message]:
     """The messages of an answer's page."""
     return [message for message in answer.get("messages") or [] if isinstance(message, dict)]
@@ -126,6 +140,7 @@ def person_from(answer: AsyncSlackResponse) -> SlackPerson:
     """Somebody, from an answer with a user in it."""
     user = answer.get("user") or {}
     profile = user.get("profile") or {}
+    enterprise = user.get("enterprise_user") or {}
     real_name = user.get("real_name") or profile.get("real_name") or user.get("name") or ""
     return SlackPerson(
         id=user.get("id") or "",
@@ -133,4 +148,8 @@ def person_from(answer: AsyncSlackResponse) -> SlackPerson:
         display_name=profile.get("display_name") or real_name,
         real_name=real_name,
         email=profile.get("email"),
+        teams=frozenset(str(team) for team in (user.get("team_id"), *(enterprise.get("teams") or ())) if team),
+        is_admin=any(user.get(name) is True for name in ("is_admin", "is_owner", "is_primary_owner")),
+        is_guest=any(user.get(name) is True for name in ("is_restricted", "is_ultra_restricted", "is_stranger")),
+        is_nobody=any(user.get(name) is True for name in ("is_bot", "deleted", "is_workflow_bot")),
     )

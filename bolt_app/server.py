@@ -16,7 +16,7 @@ from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_sdk.errors import SlackApiError
 
 from bolt_app.app import bolt_app, health_application, web_application
-from bolt_app.composition import Sides, wire
+from bolt_app.composition import Sides, parts_of, wire
 from bolt_app.settings import Settings
 from bolt_app.slack_errors import CODE
 from zendesk_bridge.bridge import BridgeSettings
@@ -46,7 +46,9 @@ class Connector:
             await sides.bridge.open()
             self._exits.push_async_callback(sides.bridge.stop)
             secret = settings.slack_signing_secret.get_secret_value() if settings.slack_signing_secret else None
-            slack = bolt_app(sides.slack, secret, sides.bridge)
+            parts = parts_of(sides, settings)
+            await parts.inbox.open()
+            slack = bolt_app(parts, secret)
             over_http = not settings.socket_mode and secret is not None
             own_port = settings.connector_admin_port is not None
             application = web_application(sides.bridge, slack if over_http else None, health=not own_port)
@@ -58,6 +60,11 @@ class Connector:
                     health_application(sides.bridge), "CONNECTOR_ADMIN_PORT", "127.0.0.1", settings.connector_admin_port
                 )
             await sides.bridge.start()
+            self._exits.push_async_callback(parts.background.stop)
+            await parts.homes.start()
+            self._exits.push_async_callback(parts.homes.stop)
+            parts.inbox.start(slack)
+            self._exits.push_async_callback(parts.inbox.stop)
             if settings.slack_app_token is not None and settings.slack_bot_token is not None:
                 handler = AsyncSocketModeHandler(
                     slack, settings.slack_app_token.get_secret_value(), logger=_brief_log()

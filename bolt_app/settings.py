@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, SettingsConfigDict
 
+from bolt_app.text import is_person_id
 from zendesk_bridge.bridge import BridgeSettings, Keep, Polling, ZendeskSettings
 from zendesk_bridge.flows.errors import SettingsError
 
@@ -90,6 +91,15 @@ class Settings(BaseSettings):
             return value
         raise ValueError(wrong)
 
+    @field_validator("connector_admins")
+    @classmethod
+    def _people(cls, value: str) -> str:
+        if not all(is_person_id(each) for each in _separated(value)):
+            raise ValueError(
+                "must be Slack ids such as U024BE7LH, with commas between (a profile's ⋮ > Copy member ID)"
+            )
+        return value
+
     @field_validator("connector_flows")
     @classmethod
     def _there(cls, value: Path | None) -> Path | None:
@@ -112,6 +122,11 @@ class Settings(BaseSettings):
     def socket_mode(self) -> bool:
         """Whether Slack is reached over Socket Mode rather than HTTP."""
         return self.slack_app_token is not None
+
+    @property
+    def admins(self) -> frozenset[str]:
+        """The Slack ids of people who are admins beside the workspace's own."""
+        return frozenset(_separated(self.connector_admins))
 
     def bridge(self) -> BridgeSettings:
         """The bridge's part."""
@@ -199,6 +214,10 @@ class Reading:
     origins: list[Origin]
     # Variables that are no setting but nearly one, and the setting that was probably meant.
     misspelt: dict[str, str]
+
+
+def _separated(value: str) -> list[str]:
+    return [each for each in re.split(r"[\s,;]+", value) if each]
 
 
 def load() -> Settings:

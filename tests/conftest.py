@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from driving import Drive
 from pydantic import SecretStr
 
 from bolt_app.sandbox import SlackServer
@@ -105,6 +106,18 @@ async def start_connector(settings: Settings, zendesk: ZendeskServer) -> AsyncIt
             return connector
 
         yield start
+
+
+@pytest.fixture(params=[False, True], ids=["over HTTP", "over Socket Mode"])
+async def drive(request: pytest.FixtureRequest, start_connector: StartConnector, slack: SlackServer) -> Drive:
+    """Somebody in Slack, with the connector between the sandboxes: over HTTP, and once more over Socket Mode."""
+    how: dict[str, Any] = {}
+    if request.param:
+        how = {"slack_app_token": SecretStr("xapp-sandbox"), "slack_signing_secret": None}
+    connector = await start_connector(**how)
+    if request.param:
+        await slack.sockets.wait_connected()
+    return Drive(slack=slack, connector=connector, socket_mode=request.param)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The manifest and the code say the same: commands, events, the Home tab, and the scopes they need."""
+"""The manifest and the code say the same, in both directions: commands, events, Home tab, buttons, scopes."""
 
 from __future__ import annotations
 
@@ -10,24 +10,35 @@ from typing import Any, cast
 import pytest
 from ruamel.yaml import YAML
 
-from bolt_app import client
+import bolt_app
+from bolt_app.inbox import Inbox
 from bolt_app.listeners import SURFACES
+from bolt_app.listeners.commands import VERBS
+from bolt_app.parts import Parts
 from bolt_app.sandbox.people import APP_NAME, BOT_SCOPES
-from zendesk_bridge.bridge import Bridge
 
 MANIFEST = Path(__file__).parents[1] / "manifest.yml"
 
 #: Bot scopes by method: https://docs.slack.dev/reference/methods
-METHODS = {
+METHODS: dict[str, set[str]] = {
     "auth.test": set(),
+    "chat.postEphemeral": {"chat:write"},
     "chat.postMessage": {"chat:write"},
     "conversations.history": {"channels:history", "groups:history", "im:history"},
+    "conversations.info": {"channels:read", "groups:read"},
+    "conversations.list": {"channels:read"},
     "conversations.open": {"im:write"},
     "conversations.replies": {"channels:history", "groups:history", "im:history"},
     "reactions.add": {"reactions:write"},
+    "users.conversations": {"channels:read", "groups:read"},
     "users.info": {"users:read", "users:read.email"},
     "users.lookupByEmail": {"users:read", "users:read.email"},
+    "views.open": set(),
+    "views.publish": set(),
+    "views.update": set(),
 }
+#: The same of methods that are called only where a setting asks for it.
+OPTIONAL_METHODS = {"conversations.join": {"channels:join"}}
 
 #: Bot scopes by event: https://docs.slack.dev/reference/events
 EVENTS = {
@@ -47,6 +58,7 @@ class Registered:
         self.events: set[str] = set()
         self.commands: set[str] = set()
         self.buttons = False
+        self.modals: set[str] = set()
 
     def event(self, name: str, **how: Any) -> Callable[[Any], Any]:
         self.events.add(name)
@@ -54,6 +66,10 @@ class Registered:
 
     def command(self, name: str) -> Callable[[Any], Any]:
         self.commands.add(name)
+        return lambda listener: listener
+
+    def view(self, name: str) -> Callable[[Any], Any]:
+        self.modals.add(name)
         return lambda listener: listener
 
     def action(self, name: object) -> Callable[[Any], Any]:
@@ -69,15 +85,19 @@ def manifest() -> Any:
 @pytest.fixture
 def registered() -> Registered:
     noted = Registered()
+    nothing = cast(Any, None)
+    parts = Parts(bridge=nothing, slack=nothing, roles=nothing, inbox=Inbox(nothing), homes=nothing, background=nothing)
     for surface in SURFACES:
-        surface.register(cast(Any, noted), cast(Bridge, None))
+        surface.register(cast(Any, noted), parts)
     return noted
 
 
 def called() -> set[str]:
-    """The methods that the client names."""
-    source = Path(client.__file__).read_text()
-    return set(re.findall(r'"((?:auth|chat|conversations|reactions|users|views|team|bots)\.[a-zA-Z]+)"', source))
+    """The methods that the code names where it calls them."""
+    here = Path(bolt_app.__file__).parent
+    paths = [path for path in here.rglob("*.py") if "sandbox" not in path.parts and path.name != "pacing.py"]
+    kinds = "auth|bots|chat|conversations|oauth|reactions|team|users|views"
+    return {name for path in paths for name in re.findall(rf'"((?:{kinds})\.[a-zA-Z.]+)"', path.read_text())}
 
 
 def test_every_slash_command_has_a_listener_and_the_other_way_round(manifest: Any, registered: Registered) -> None:
@@ -102,19 +122,27 @@ def test_people_can_get_direct_messages_and_invite_the_app_by_its_name(manifest:
     assert manifest["features"]["bot_user"]["display_name"] == manifest["display_information"]["name"] == APP_NAME
 
 
-def test_every_method_that_is_called_is_known_here() -> None:
-    assert called() <= set(METHODS)
+def test_the_commands_hint_names_every_verb(manifest: Any) -> None:
+    (command,) = manifest["features"]["slash_commands"]
+    assert set(command["usage_hint"].strip("[]").split("|")) == set(VERBS)
+
+
+def test_every_method_that_is_called_is_known_here_and_the_other_way_round() -> None:
+    assert called() == {*METHODS, *OPTIONAL_METHODS}
 
 
 def test_the_scopes_are_what_the_calls_events_and_commands_need_and_no_more(manifest: Any) -> None:
     events = manifest["settings"]["event_subscriptions"]["bot_events"]
-    needed = {"commands"}.union(*(METHODS[method] for method in called()), *(EVENTS[event] for event in events))
+    needed = {"commands"}.union(*METHODS.values(), *(EVENTS[event] for event in events))
     assert set(manifest["oauth_config"]["scopes"]["bot"]) == needed
+
+
+def test_the_optional_scopes_are_what_the_optional_calls_need_and_no_more(manifest: Any) -> None:
+    assert set(manifest["oauth_config"]["scopes"]["bot_optional"]) == set().union(*OPTIONAL_METHODS.values())
 
 
 def test_no_scope_is_asked_for_in_a_persons_name(manifest: Any) -> None:
     assert set(manifest["oauth_config"]["scopes"]) == {"bot", "bot_optional"}
-    assert manifest["oauth_config"]["scopes"]["bot_optional"] == ["channels:join"]
 
 
 def test_the_sandbox_grants_the_same_scopes(manifest: Any) -> None:

@@ -53,6 +53,7 @@ def _settings(reading: Reading) -> list[dict[str, Any]]:
 
 async def _checks(sides: Sides, settings: Settings) -> list[dict[str, Any]]:
     findings = []
+    scopes = SLACK_SCOPES | ({"channels:join"} if settings.connector_join_public_channels else set())
     await sides.slack.start()
     for connector in sides.bridge.catalog.connectors:
         try:
@@ -62,7 +63,7 @@ async def _checks(sides: Sides, settings: Settings) -> list[dict[str, Any]]:
         else:
             message = f"connected to {identity.account} as {identity.connected_by}"
             findings.append(_finding(connector.title, "connection", True, message))
-            missing = SLACK_SCOPES - set(identity.scopes) if connector.service == "slack" and identity.scopes else ()
+            missing = scopes - set(identity.scopes) if connector.service == "slack" and identity.scopes else ()
             if missing:
                 what = f"{', '.join(sorted(missing))} missing: OAuth & Permissions > Scopes, then install the app again"
                 findings.append(_finding("Slack scopes", "connection", False, what))

@@ -20,12 +20,12 @@ from pydantic import SecretStr
 
 from bolt_app import logs
 from bolt_app.commands import display
-from bolt_app.commands.testing import watch
 from bolt_app.sandbox import SlackServer
 from bolt_app.sandbox.records import Message
 from bolt_app.server import Connector
 from bolt_app.settings import Settings
 from bolt_app.text import plain
+from bolt_app.watching import watch
 from zendesk_bridge.sandbox import ZendeskServer, people
 
 RECIPE = "notify-assigned-agents"

@@ -1,25 +1,28 @@
-"""The app's Home tab, and buttons pressed in it."""
+"""The app's Home tab is opened."""
 
 from __future__ import annotations
 
 import logging
-import re
 
-from slack_bolt.async_app import AsyncAck, AsyncApp
+from slack_bolt.async_app import AsyncApp
 
-from zendesk_bridge.bridge import Bridge
+from bolt_app.inbox import Delivery
+from bolt_app.parts import Parts
+from zendesk_bridge.flows.errors import ConnectorError
 
 log = logging.getLogger(__name__)
 
 
-def register(app: AsyncApp, bridge: Bridge) -> None:
-    """Registers the listeners. The tab shows nothing yet."""
+def register(app: AsyncApp, parts: Parts) -> None:
+    """Registers the listener."""
 
-    @app.event("app_home_opened")
-    async def opened() -> None:
-        log.info("the Home tab was opened")
+    async def opened(delivery: Delivery) -> None:
+        if delivery.event.get("tab") != "home":
+            return
+        try:
+            await parts.homes.opened(str(delivery.event.get("user")))
+        except ConnectorError as problem:
+            # Shown later, it would be shown to somebody who is gone.
+            log.warning("a Home tab cannot be shown: %s", problem.message)
 
-    @app.action(re.compile(".*"))
-    async def pressed(ack: AsyncAck) -> None:
-        await ack()
-        log.info("a button was pressed that this version does not know")
+    app.event("app_home_opened")(parts.inbox.listener(opened))

@@ -45,6 +45,8 @@ class Person:
     # Slack's two kinds of guest: of several channels, and of one.
     is_restricted: bool = False
     is_ultra_restricted: bool = False
+    # Of another workspace, seen in a shared channel.
+    team_id: str = TEAM_ID
     # Deactivated.
     deleted: bool = False
     is_bot: bool = False
@@ -70,7 +72,7 @@ class Person:
             "status_emoji": "",
             "status_expiration": 0,
             "avatar_hash": "g" + self.id.lower()[-8:],
-            "team": TEAM_ID,
+            "team": self.team_id,
         }
         if self.is_bot:
             profile |= {"bot_id": BOT_ID, "api_app_id": APP_ID, "always_active": True}
@@ -78,7 +80,7 @@ class Person:
             profile["email"] = self.email
         user: dict[str, Any] = {
             "id": self.id,
-            "team_id": TEAM_ID,
+            "team_id": self.team_id,
             "name": self.name,
             "deleted": self.deleted,
             "profile": profile,
@@ -102,6 +104,8 @@ class Person:
                 "is_email_confirmed": self.email is not None,
                 "who_can_share_contact_card": "EVERYONE",
             }
+        if self.team_id != TEAM_ID:
+            user["is_stranger"] = True
         if with_locale:
             user["locale"] = self.locale
         return user
@@ -132,6 +136,11 @@ BEN = Person(
 )
 GUEST = Person(
     id="U0GUEST001", name="gil.guest", real_name="Gil Marchetti", email="gil@partner.example.com", is_restricted=True
+)
+ONE_CHANNEL_GUEST = Person(id="U0GUEST002", name="one.channel", real_name="Oda Nikolić", is_ultra_restricted=True)
+# An admin where they come from; not among those the workspace starts with.
+STRANGER = Person(
+    id="U0STRANG01", name="sam.elsewhere", real_name="Sam Petrov", team_id="T0ELSEWHER", is_admin=True, is_owner=True
 )
 GONE = Person(id="U0GONE0001", name="mara", real_name="Mara Lindqvist", email="mara@example.com", deleted=True)
 BOT = Person(id=BOT_USER_ID, name="zendesk_connector", real_name=APP_NAME, is_bot=True)

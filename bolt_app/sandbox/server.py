@@ -9,6 +9,7 @@ from aiohttp import web
 
 from bolt_app.sandbox import payloads
 from bolt_app.sandbox.answering import Answer, Received, answer, rate_limited, refused
+from bolt_app.sandbox.blocks import BlockError, check_blocks
 from bolt_app.sandbox.records import Call, Fault
 from bolt_app.sandbox.socket_mode import SocketHub
 from bolt_app.sandbox.state import SlackState
@@ -163,6 +164,10 @@ class SlackServer:
             body = None
         if not isinstance(body, dict):
             return web.Response(status=400, text="invalid_payload")
+        try:
+            check_blocks(body.get("blocks") or [])
+        except BlockError:
+            return web.Response(status=400, text="invalid_blocks")
         if not self.state.take_response(request.match_info["key"], body):
             return web.json_response({"ok": False, "error": "used_url"}, status=404)
         return web.Response(text="ok")

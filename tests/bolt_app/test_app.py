@@ -12,6 +12,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from driving import until
 from pydantic import SecretStr
 
 from bolt_app.app import BODY_LIMIT
@@ -223,16 +224,17 @@ async def test_whoever_hangs_up_early_leaves_no_trace_in_the_log(
     assert [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")] == []
 
 
-async def test_slack_is_asked_to_come_again_while_the_app_does_not_know_who_it_is(
-    slack: SlackServer, start_connector: StartConnector
+async def test_an_event_is_kept_while_the_app_does_not_know_who_it_is(
+    slack: SlackServer, start_connector: StartConnector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("zendesk_bridge.incoming.RETRY_FIRST", 0.0)
     slack.state.token_error = "internal_error"
     connector = await start_connector()
     delivery = SlackDelivery("slack signing secret", f"{connector.url}{SLACK}", slack.state)
-    invitation = slack.state.invite("C0RANDOM01")
-    assert (await delivery.event(invitation)).status == 503
+    assert (await delivery.event(slack.state.invite("C0RANDOM01", NOOR.id))).status == 200
+    assert slack.state.calls_to("chat.postEphemeral") == []
     slack.state.token_error = None
-    assert (await delivery.event(invitation, retry_num=1)).status == 200
+    await until(lambda: len(slack.state.calls_to("chat.postEphemeral")) == 1)
 
 
 async def test_bolt_takes_nothing_from_the_environment(

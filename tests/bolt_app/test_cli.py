@@ -52,6 +52,7 @@ def test_there_are_the_commands_that_the_documentation_names() -> None:
         "sandbox",
         "doctor",
         "backup",
+        "manifest",
         *("flows", "flows list", "flows show", "flows check", "flows schema"),
         *("flows reference", "flows sync"),
         *("flows activate", "flows deactivate", "flows test"),

@@ -264,3 +264,14 @@ def test_a_misspelt_variable_is_noticed_and_others_are_left_alone(
         "SLACK_BOT_TOKN": "SLACK_BOT_TOKEN",
         "ZENDESK_WEBHOOKS_SECRET": "ZENDESK_WEBHOOK_SECRET",
     }
+
+
+def test_admins_are_slack_ids_however_they_are_separated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONNECTOR_ADMINS", " U024BE7LH, W012A3CDE;U0LAN0Z89 ")
+    assert load().admins == {"U024BE7LH", "W012A3CDE", "U0LAN0Z89"}
+    monkeypatch.delenv("CONNECTOR_ADMINS")
+    assert load().admins == frozenset()
+    monkeypatch.setenv("CONNECTOR_ADMINS", "ada@acme.example")
+    with pytest.raises(SettingsError) as caught:
+        load()
+    assert caught.value.problems[0].startswith("CONNECTOR_ADMINS: must be Slack ids such as U024BE7LH")

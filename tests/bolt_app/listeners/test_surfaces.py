@@ -25,6 +25,12 @@ EVENTS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mention does not wait for the news of an invitation that never comes."""
+    monkeypatch.setattr("bolt_app.listeners.mentions.NEWS_WITHIN", 0.05)
+
+
 async def seen(happened: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
         while not happened():  # noqa: ASYNC110 - nobody tells
@@ -53,22 +59,12 @@ async def test_every_event_is_acknowledged_over_socket_mode(socket: SlackServer)
         assert await socket.socket_event(dict(event)) == {}
 
 
-async def test_the_command_answers_that_there_is_nothing_yet(delivery: SlackDelivery) -> None:
-    answer = await delivery.command("list", ADA.id, SUPPORT.id)
-    assert answer.status == 200
-    assert "zendesk-connector flows list" in answer.body
-
-
-async def test_the_command_answers_over_socket_mode(socket: SlackServer) -> None:
-    assert "zendesk-connector flows list" in (await socket.socket_command("", ADA.id, SUPPORT.id))["text"]
-
-
 async def test_the_command_is_acknowledged_in_time_while_slack_is_slow(
     delivery: SlackDelivery, slack: SlackServer
 ) -> None:
     await seen(lambda: bool(slack.state.calls_to("auth.test")))
     slack.state.faults.append(Fault(method="*", kind="slow", times=10, delay=4))
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(2.5):
         assert (await delivery.command("", ADA.id, SUPPORT.id)).status == 200
 
 
