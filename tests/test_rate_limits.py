@@ -57,7 +57,7 @@ async def test_a_burst_beyond_zendesks_budget_waits_as_rows_and_is_never_refused
     ahead = 61 - zendesk.state.clock() % 60
     clock = zendesk.state.clock
     zendesk.state.clock = lambda: clock() + ahead  # a new minute has just begun
-    zendesk.state.requests_per_minute = 30
+    zendesk.state.requests_per_minute = 8
     for number in range(12):
         ticket = zendesk.state.add_ticket(f"Ticket {number}", "…", requester_id=people.MIRA)
         await zendesk.assign(ticket["id"], people.NOOR)
@@ -67,4 +67,4 @@ async def test_a_burst_beyond_zendesks_budget_waits_as_rows_and_is_never_refused
     assert {run["error"]["code"] for run in waiting} == {"limit"}
     reads = [call for call in zendesk.state.calls if call.path.startswith("/api/v2/")]
     assert {call.status for call in reads} == {200}
-    assert 15 <= len(reads) <= 27  # some of the budget is left to the company's other tools
+    assert 4 <= len(reads) <= 7  # some of the budget is left to the company's other tools

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Awaitable, Mapping
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from zendesk_bridge.client import ZendeskClient
 from zendesk_bridge.flows.catalog import Wanted, action
 from zendesk_bridge.flows.errors import Permanent
+from zendesk_bridge.reads import Reads
 from zendesk_bridge.records import (
     Organization,
     Ticket,
     User,
     id_text,
-    metrics_of,
     organization_from,
     ticket_from,
     user_from,
@@ -27,6 +27,9 @@ PAGES = 4
 #: How many authors are asked for who are not beside their comments.
 AUTHORS = 5
 STAFF = ("agent", "admin")
+_COMMENT = "latest_agent_comment"
+#: Variables that Zendesk does not send.
+_MADE_HERE = frozenset({"url"})
 
 
 def _needed_id(value: object) -> object:
@@ -42,45 +45,51 @@ OrganizationId = Annotated[str, BeforeValidator(_needed_id), Field(description="
 
 
 @action("read")
-async def look_up_ticket(zendesk: ZendeskClient, *, ticket_id: TicketId, wanted: Wanted) -> Ticket:
+async def look_up_ticket(reads: Reads, *, ticket_id: TicketId, wanted: Wanted) -> Ticket:
     """Looks up a ticket with its standard fields, custom fields and tags.
 
     A deleted ticket fails the step with `not_found`. `latest_agent_update` comes from the ticket's metric set; where
     Zendesk leaves that out of its answer it is fetched, if the flow uses it. `latest_agent_comment` costs a call more,
     if the flow uses it; internal notes are no part of it, so that they get into no channel.
     """
-    answer = await zendesk.ticket(ticket_id)
-    ticket, metrics = answer.get("ticket"), metrics_of(answer)
-    if not isinstance(ticket, dict):
-        raise Permanent("not_found", f"Zendesk has no ticket {ticket_id}")
-    if metrics is None and "latest_agent_update" in wanted.names:
-        try:
-            metrics = await zendesk.ticket_metrics(ticket_id)
-        except Permanent as problem:
-            if problem.code != "not_found":
-                raise
-    comment = None
-    if "latest_agent_comment" in wanted.names:
-        comment = await _latest_agent_comment(zendesk, ticket_id)
-    return ticket_from(ticket, metrics, zendesk.settings.agent_base, comment)
+    if _COMMENT not in wanted.names:
+        return await _ticket(reads, ticket_id, wanted, None)
+    # Its comments need no more than its number.
+    comment = asyncio.create_task(_latest_agent_comment(reads, ticket_id))
+    try:
+        return await _ticket(reads, ticket_id, wanted, comment)
+    finally:
+        comment.cancel()
+        await asyncio.gather(comment, return_exceptions=True)
 
 
 @action("read")
-async def look_up_user(zendesk: ZendeskClient, *, user_id: UserId) -> User:
+async def look_up_user(reads: Reads, *, user_id: UserId, wanted: Wanted) -> User:
     """Looks up an agent or a customer by Zendesk id, with custom fields and tags."""
-    return user_from(await zendesk.user(user_id), zendesk.settings.agent_base)
+    return user_from(await reads.user(user_id, wanted.names - _MADE_HERE), reads.zendesk.settings.agent_base)
 
 
 @action("read")
-async def look_up_organization(zendesk: ZendeskClient, *, organization_id: OrganizationId) -> Organization:
+async def look_up_organization(reads: Reads, *, organization_id: OrganizationId, wanted: Wanted) -> Organization:
     """Looks up an organization by Zendesk id, with custom fields and tags."""
-    return organization_from(await zendesk.organization(organization_id), zendesk.settings.agent_base)
+    needed = {"domain_names" if name == "domains" else name for name in wanted.names - _MADE_HERE}
+    found = await reads.organization(organization_id, frozenset(needed))
+    return organization_from(found, reads.zendesk.settings.agent_base)
+
+
+async def _ticket(reads: Reads, ticket_id: str, wanted: Wanted, comment: Awaitable[str | None] | None) -> Ticket:
+    found = await reads.ticket(ticket_id)
+    metrics = found.metrics
+    if metrics is None and "latest_agent_update" in wanted.names:
+        reads.missed("metric_sets")
+        metrics = await _or_none(reads.zendesk.ticket_metrics(ticket_id))
+    return ticket_from(found.answer, metrics, reads.zendesk.settings.agent_base, await comment if comment else None)
 
 
 ACTIONS = (look_up_ticket, look_up_user, look_up_organization)
 
 
-async def _latest_agent_comment(zendesk: ZendeskClient, ticket_id: str) -> str | None:
+async def _latest_agent_comment(reads: Reads, ticket_id: str) -> str | None:
     """The text of the newest public comment an agent or admin wrote; None where the newest 100 have none.
 
     https://developer.zendesk.com/api-reference/ticketing/tickets/ticket_comments/
@@ -88,7 +97,7 @@ async def _latest_agent_comment(zendesk: ZendeskClient, ticket_id: str) -> str |
     roles: dict[str, str] = {}
     asked, after = 0, None
     for _ in range(PAGES):
-        page = await zendesk.comments(ticket_id, size=COMMENTS_A_PAGE, after=after)
+        page = await reads.zendesk.comments(ticket_id, size=COMMENTS_A_PAGE, after=after)
         roles |= {str(user.get("id")): user["role"] for user in _objects(page, "users") if user.get("role")}
         for comment in _objects(page, "comments"):
             author = id_text(comment.get("author_id")) or ""
@@ -97,7 +106,7 @@ async def _latest_agent_comment(zendesk: ZendeskClient, ticket_id: str) -> str |
                 continue
             if author not in roles and asked < AUTHORS:
                 asked += 1
-                roles[author] = await _role(zendesk, author)
+                roles[author] = await _role(reads, author)
             if roles.get(author) in STAFF:
                 return _text(comment)
         meta = page.get("meta") or {}
@@ -107,14 +116,20 @@ async def _latest_agent_comment(zendesk: ZendeskClient, ticket_id: str) -> str |
     return None
 
 
-async def _role(zendesk: ZendeskClient, user_id: str) -> str:
+async def _role(reads: Reads, user_id: str) -> str:
     """Somebody's role; that of a customer where nobody is known any more."""
+    user = await _or_none(reads.user(user_id, frozenset({"role"})))
+    return "end-user" if user is None else str(user.get("role"))
+
+
+async def _or_none(found: Awaitable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """What is found, None where it is not there."""
     try:
-        return str((await zendesk.user(user_id)).get("role"))
+        return await found
     except Permanent as problem:
         if problem.code != "not_found":
             raise
-        return "end-user"
+        return None
 
 
 def _text(comment: Mapping[str, Any]) -> str | None:

@@ -35,6 +35,7 @@ from zendesk_bridge.memory import Memory
 from zendesk_bridge.metrics import Metrics
 from zendesk_bridge.notices import Notices
 from zendesk_bridge.poller import Poller, Polling
+from zendesk_bridge.reads import Reads
 from zendesk_bridge.settings import BridgeSettings
 from zendesk_bridge.webhook import Webhook
 
@@ -100,12 +101,17 @@ class Bridge:
         return ZendeskClient(self.settings.zendesk, observe=self.observer("zendesk"))
 
     @cached_property
+    def reads(self) -> Reads:
+        """What flows look up in the Zendesk account."""
+        return Reads(self.zendesk, self.metrics.side_load_missed)
+
+    @cached_property
     def catalog(self) -> Catalog:
         """All triggers and actions."""
         zendesk = Connector(
             service="zendesk",
             title="Zendesk",
-            client=self.zendesk,
+            client=self.reads,
             identify=lambda: self.zendesk.identity(),
             actions=actions.ACTIONS,
             triggers=triggers.triggers(),
@@ -212,6 +218,8 @@ class Bridge:
         if self._opened:
             self._opened = False
             await self._journal.close()
+        if "reads" in self.__dict__:
+            self.reads.close()
         if "zendesk" in self.__dict__:
             await self.zendesk.close()
 

@@ -30,6 +30,8 @@ T = TypeVar("T")
 
 #: What the connector asks Zendesk for.
 SCOPE = "read"
+#: What is sent beside tickets. https://developer.zendesk.com/documentation/ticketing/using-the-zendesk-api/side_loading/
+COMPANY = "users,organizations,metric_sets"
 EVENTS_PATH = "/api/v2/incremental/ticket_events.json"
 
 
@@ -66,8 +68,19 @@ class ZendeskClient:
         self._session.close()
 
     async def ticket(self, ticket_id: str) -> dict[str, Any]:
-        """`GET /api/v2/tickets/{id}` with its metric set beside it or inside: the whole answer."""
-        return await self._get(f"/api/v2/tickets/{_number(ticket_id)}.json", {"include": "metric_sets"})
+        """`GET /api/v2/tickets/{id}` with its people, organization and metric set beside it: the whole answer."""
+        return await self._get(f"/api/v2/tickets/{_number(ticket_id)}.json", {"include": COMPANY})
+
+    async def show_tickets(self, ticket_ids: Sequence[str]) -> dict[str, Any]:
+        """`GET /api/v2/tickets/show_many` for 100 ids at most, with the same beside them: the whole answer.
+
+        Tickets that are not there are left out.
+        https://developer.zendesk.com/api-reference/ticketing/tickets/tickets/#show-multiple-tickets
+        """
+        asked = {"ids": _numbers(ticket_ids), "include": COMPANY}
+        answer = await self._get("/api/v2/tickets/show_many.json", asked)
+        _list_of(answer, "tickets")
+        return answer
 
     async def ticket_metrics(self, ticket_id: str) -> dict[str, Any]:
         """`GET /api/v2/tickets/{id}/metrics`: the metric set of a ticket."""
@@ -98,11 +111,18 @@ class ZendeskClient:
 
         https://developer.zendesk.com/api-reference/ticketing/tickets/tickets/#show-multiple-tickets
         """
-        ids = ",".join(_number(each) for each in ticket_ids)
-        tickets = (await self._get("/api/v2/tickets/show_many.json", {"ids": ids})).get("tickets")
-        if not isinstance(tickets, list):
-            raise Uncertain("unexpected_answer", "Zendesk answered without 'tickets'")
-        return [each for each in tickets if isinstance(each, dict)]
+        return await self._show_many("tickets", ticket_ids)
+
+    async def show_users(self, user_ids: Sequence[str]) -> list[dict[str, Any]]:
+        """`GET /api/v2/users/show_many` for 100 ids at most: the users there are, in any order."""
+        return await self._show_many("users", user_ids)
+
+    async def show_organizations(self, organization_ids: Sequence[str]) -> list[dict[str, Any]]:
+        """`GET /api/v2/organizations/show_many` for 100 ids at most: the organizations there are, in any order."""
+        return await self._show_many("organizations", organization_ids)
+
+    async def _show_many(self, kind: str, ids: Sequence[str]) -> list[dict[str, Any]]:
+        return _list_of(await self._get(f"/api/v2/{kind}/show_many.json", {"ids": _numbers(ids)}), kind)
 
     async def ticket_events(self, start_time: int, *, ai_agents: bool = False) -> dict[str, Any]:
         """`GET /api/v2/incremental/ticket_events`: one page of what was done to tickets since a time. Admins only.
@@ -248,6 +268,17 @@ def _number(value: str) -> str:
     if not value.isdigit():
         raise Permanent("invalid_id", f"{value[:40]!r} is no Zendesk id", hint="Zendesk ids are whole numbers.")
     return value
+
+
+def _numbers(values: Sequence[str]) -> str:
+    return ",".join(_number(each) for each in values)
+
+
+def _list_of(answer: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    listed = answer.get(name)
+    if not isinstance(listed, list):
+        raise Uncertain("unexpected_answer", f"Zendesk answered without {name!r}")
+    return [each for each in listed if isinstance(each, dict)]
 
 
 def _part(answer: dict[str, Any], name: str) -> dict[str, Any]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 from pydantic import BaseModel
 
 from zendesk_bridge.flows.catalog import Action, Catalog, Output
+from zendesk_bridge.flows.context import Context, working_on
 from zendesk_bridge.flows.errors import ConnectorError, NeedsInvite, Permanent
 from zendesk_bridge.flows.interpreter import EMPTY, CompiledFlow, CompiledStep, interpret
 from zendesk_bridge.flows.model import Event, rfc3339, utc_now
@@ -131,10 +133,13 @@ async def dry_run(flow: CompiledFlow, event: Event, catalog: Catalog, show: Show
     began = utc_now()
     port = _DryPort(catalog, show)
     note, error = None, None
+    before = working_on.set(Context(event=event.id, arrived=time.monotonic()))
     try:
         note = await interpret(flow, event.data, port)
     except ConnectorError as problem:
         error = problem.as_json()
+    finally:
+        working_on.reset(before)
     return {
         "id": None,
         "flow": flow.flow.key,

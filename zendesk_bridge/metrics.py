@@ -98,11 +98,18 @@ class Metrics:
             buckets=BUCKETS,
             registry=self._registry,
         )
+        self._missed = Counter(
+            "zendesk_connector_side_load_misses",
+            "Look-ups that needed a call because what came beside the ticket was not enough, by kind.",
+            ["kind"],
+            registry=self._registry,
+        )
         # Counted from nothing, so that the first of a kind is an increase.
         for counter, values in (
             (self._runs, ("succeeded", "failed", "cancelled")),
             (self._events, ("accepted", "unwanted", "unknown", "malformed", "refused", "not_stored")),
             (self._accepted, ("webhook", "poll")),
+            (self._missed, ("users", "organizations", "metric_sets")),
         ):
             for value in values:
                 counter.labels(value)
@@ -120,6 +127,10 @@ class Metrics:
     def event_accepted(self, source: str) -> None:
         """Counts an event that is stored with its runs, by its source: webhook, poll."""
         self._accepted.labels(source).inc()
+
+    def side_load_missed(self, kind: str) -> None:
+        """Counts that what came beside a ticket was not enough: of the users, organizations or metric_sets."""
+        self._missed.labels(kind).inc()
 
     def call(self, service: str, endpoint: str, outcome: str) -> None:
         """Counts a call to a service."""

@@ -166,19 +166,6 @@ def ticket_from(
     )
 
 
-def metrics_of(answer: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The metric set in an answer to a ticket look-up: beside the ticket, or inside it."""
-    ticket = answer.get("ticket")
-    if isinstance(ticket, Mapping) and isinstance(ticket.get("metric_set"), Mapping):
-        return dict(ticket["metric_set"])
-    sets = answer.get("metric_sets")
-    wanted = ticket.get("id") if isinstance(ticket, Mapping) else None
-    for each in sets if isinstance(sets, list) else ():
-        if isinstance(each, Mapping) and each.get("ticket_id") == wanted:
-            return dict(each)
-    return None
-
-
 def user_from(answer: Mapping[str, Any], base: str) -> User:
     """A user of the REST API as flows see them. Raises Permanent where the answer is no user."""
     return _validated(User, {**answer, "url": f"{base}/agent/users/{answer.get('id')}"})

@@ -13,7 +13,8 @@ from zendesk_bridge.actions import look_up_organization, look_up_ticket, look_up
 from zendesk_bridge.client import ZendeskClient
 from zendesk_bridge.flows.catalog import Wanted
 from zendesk_bridge.flows.errors import Permanent
-from zendesk_bridge.records import Organization, Ticket, User, metrics_of, ticket_from, user_from
+from zendesk_bridge.reads import Reads
+from zendesk_bridge.records import Organization, Ticket, User, ticket_from, user_from
 from zendesk_bridge.sandbox import ZendeskServer, people
 
 ALL = Wanted(frozenset({"latest_agent_update"}))
@@ -22,21 +23,23 @@ UPDATED = "2026-11-21T09:00:00Z"
 
 
 @pytest.fixture
-async def client(zendesk: ZendeskServer) -> AsyncIterator[ZendeskClient]:
+async def reads(zendesk: ZendeskServer) -> AsyncIterator[Reads]:
     settings = ZendeskSettings(subdomain="harbour", api_url=zendesk.url, oauth_token=SecretStr(people.OAUTH_TOKEN))
     client = ZendeskClient(settings)
-    yield client
+    reads = Reads(client)
+    yield reads
+    reads.close()
     await client.close()
 
 
 async def test_a_ticket_has_its_fields_its_custom_fields_and_the_agents_page(
-    zendesk: ZendeskServer, client: ZendeskClient
+    zendesk: ZendeskServer, reads: Reads
 ) -> None:
     zendesk.state.tickets[people.GRINDER]["custom_fields"] = [
         {"id": 360001, "value": "E7"},
         {"id": 360002, "value": None},
     ]
-    ticket = await look_up_ticket(client, ticket_id="101", wanted=Wanted())
+    ticket = await look_up_ticket(reads, ticket_id="101", wanted=Wanted())
     assert ticket.ticket_id == "101"
     assert ticket.subject == "The grinder won't start after cleaning"
     assert (ticket.status, ticket.priority, ticket.type) == ("new", "high", "problem")
@@ -49,28 +52,28 @@ async def test_a_ticket_has_its_fields_its_custom_fields_and_the_agents_page(
 
 @pytest.mark.parametrize("inside", [False, True])
 async def test_the_latest_agent_update_is_read_beside_the_ticket_and_inside_it(
-    zendesk: ZendeskServer, client: ZendeskClient, inside: bool
+    zendesk: ZendeskServer, reads: Reads, inside: bool
 ) -> None:
     zendesk.state.metric_sets[people.GRINDER]["assignee_updated_at"] = UPDATED
     zendesk.state.metric_set_inside_ticket = inside
-    ticket = await look_up_ticket(client, ticket_id="101", wanted=ALL)
+    ticket = await look_up_ticket(reads, ticket_id="101", wanted=ALL)
     assert ticket.latest_agent_update == UPDATED
     assert len(zendesk.state.calls) == 1
 
 
 async def test_a_metric_set_that_was_left_out_is_fetched_only_where_the_flow_uses_it(
-    zendesk: ZendeskServer, client: ZendeskClient
+    zendesk: ZendeskServer, reads: Reads
 ) -> None:
     zendesk.state.metric_sets[people.GRINDER]["assignee_updated_at"] = UPDATED
     zendesk.state.leave_out.add("metric_sets")
-    assert (await look_up_ticket(client, ticket_id="101", wanted=Wanted())).latest_agent_update is None
+    assert (await look_up_ticket(reads, ticket_id="101", wanted=Wanted())).latest_agent_update is None
     assert len(zendesk.state.calls) == 1
-    assert (await look_up_ticket(client, ticket_id="101", wanted=ALL)).latest_agent_update == UPDATED
+    assert (await look_up_ticket(reads, ticket_id="101", wanted=ALL)).latest_agent_update == UPDATED
     assert len(zendesk.state.calls) == 3
 
 
-async def test_a_null_update_is_an_answer_and_not_fetched_again(zendesk: ZendeskServer, client: ZendeskClient) -> None:
-    ticket = await look_up_ticket(client, ticket_id="101", wanted=ALL)
+async def test_a_null_update_is_an_answer_and_not_fetched_again(zendesk: ZendeskServer, reads: Reads) -> None:
+    ticket = await look_up_ticket(reads, ticket_id="101", wanted=ALL)
     assert ticket.latest_agent_update is None
     assert len(zendesk.state.calls) == 1
 
@@ -84,99 +87,97 @@ def comment(zendesk: ZendeskServer, author: int, body: str, *, public: bool = Tr
     return state.comments[people.GRINDER][-1]
 
 
-async def latest(client: ZendeskClient) -> str | None:
-    return (await look_up_ticket(client, ticket_id="101", wanted=COMMENT)).latest_agent_comment
+async def latest(reads: Reads) -> str | None:
+    return (await look_up_ticket(reads, ticket_id="101", wanted=COMMENT)).latest_agent_comment
 
 
 async def test_the_latest_agent_comment_is_the_newest_public_one_by_an_agent_or_admin(
-    zendesk: ZendeskServer, client: ZendeskClient
+    zendesk: ZendeskServer, reads: Reads
 ) -> None:
-    assert await latest(client) is None, "a customer's words are not an agent's"
+    assert await latest(reads) is None, "a customer's words are not an agent's"
     comment(zendesk, people.BEN, "Have you tried <b>water</b> & salt?")
     comment(zendesk, people.NOOR, "Replace E7,\nplease.")
     comment(zendesk, people.MIRA, "Thank you!")
     comment(zendesk, people.BEN, "She is nervous", public=False)
-    assert await latest(client) == "Replace E7,\nplease."
+    assert await latest(reads) == "Replace E7,\nplease."
     comment(zendesk, people.ADA, "Sent.")
-    assert await latest(client) == "Sent."
+    assert await latest(reads) == "Sent."
 
 
-async def test_the_sample_ticket_with_an_answer_shows_it(client: ZendeskClient) -> None:
-    ticket = await look_up_ticket(client, ticket_id=str(people.MARKUP), wanted=COMMENT)
+async def test_the_sample_ticket_with_an_answer_shows_it(reads: Reads) -> None:
+    ticket = await look_up_ticket(reads, ticket_id=str(people.MARKUP), wanted=COMMENT)
     assert ticket.latest_agent_comment == "We found the doubled invoice & are refunding it."
 
 
-async def test_comments_are_fetched_only_where_the_flow_uses_them(
-    zendesk: ZendeskServer, client: ZendeskClient
-) -> None:
+async def test_comments_are_fetched_only_where_the_flow_uses_them(zendesk: ZendeskServer, reads: Reads) -> None:
     comment(zendesk, people.NOOR, "Sent.")
-    assert (await look_up_ticket(client, ticket_id="101", wanted=ALL)).latest_agent_comment is None
+    assert (await look_up_ticket(reads, ticket_id="101", wanted=ALL)).latest_agent_comment is None
     assert len(zendesk.state.calls) == 1
-    assert await latest(client) == "Sent."
+    assert await latest(reads) == "Sent."
     assert len(zendesk.state.calls) == 3
 
 
-async def test_a_comment_without_plain_text_gives_its_body(zendesk: ZendeskServer, client: ZendeskClient) -> None:
+async def test_a_comment_without_plain_text_gives_its_body(zendesk: ZendeskServer, reads: Reads) -> None:
     comment(zendesk, people.NOOR, "Sent.")["plain_body"] = ""
-    assert await latest(client) == "Sent."
+    assert await latest(reads) == "Sent."
     comment(zendesk, people.NOOR, "")
-    assert await latest(client) is None, "a comment that is only an attachment has no text"
+    assert await latest(reads) is None, "a comment that is only an attachment has no text"
 
 
 async def test_an_agents_comment_on_a_later_page_is_found_and_the_hundred_newest_are_enough(
-    zendesk: ZendeskServer, client: ZendeskClient
+    zendesk: ZendeskServer, reads: Reads
 ) -> None:
     comment(zendesk, people.NOOR, "Sent.")
     for number in range(99):
         comment(zendesk, people.MIRA, f"Where is it? ({number})")
-    assert await latest(client) == "Sent."
+    assert await latest(reads) == "Sent."
     assert len(zendesk.state.calls) == 1 + 4
     comment(zendesk, people.MIRA, "Where is it?")
-    assert await latest(client) is None
+    assert await latest(reads) is None
     assert len(zendesk.state.calls) == 2 * (1 + 4)
 
 
 async def test_authors_who_are_not_beside_their_comments_are_asked_for_a_few_and_once_each(
-    zendesk: ZendeskServer, client: ZendeskClient
+    zendesk: ZendeskServer, reads: Reads
 ) -> None:
     zendesk.state.leave_out.add("users")
     comment(zendesk, people.NOOR, "Sent.")
     comment(zendesk, people.MIRA, "Thank you!")
     comment(zendesk, people.MIRA, "And another thing")
     comment(zendesk, -1, "This request was closed")
-    assert await latest(client) == "Sent."
+    assert await latest(reads) == "Sent."
     asked = [call.path for call in zendesk.state.calls if "/users/" in call.path]
     assert [int(path.rpartition("/")[2].removesuffix(".json")) for path in asked] == [people.MIRA, people.NOOR]
     for gone in range(1, 11):
         comment(zendesk, gone, "x")
     zendesk.state.calls.clear()
-    assert await latest(client) is None
+    assert await latest(reads) is None
     assert len(zendesk.state.calls) == 1 + 1 + 5
 
 
-async def test_a_person_and_an_organization_have_their_fields(zendesk: ZendeskServer, client: ZendeskClient) -> None:
+async def test_a_person_and_an_organization_have_their_fields(zendesk: ZendeskServer, reads: Reads) -> None:
     zendesk.state.users[people.MIRA]["user_fields"] = {"tier": "gold"}
-    user = await look_up_user(client, user_id=str(people.MIRA))
+    user = await look_up_user(reads, user_id=str(people.MIRA), wanted=Wanted())
     assert (user.name, user.role, user.iana_time_zone) == ("Mira Castellan", "end-user", "Europe/Lisbon")
     assert user.notes == "Buyer for <wholesale> & retail; prefers e-mail"
     assert user.organization_id == str(people.HARBOUR_COFFEE)
     assert user.user_fields == {"tier": "gold"}
     assert user.url == f"https://harbour.zendesk.com/agent/users/{people.MIRA}"
-    organization = await look_up_organization(client, organization_id=user.organization_id)
+    organization = await look_up_organization(reads, organization_id=user.organization_id, wanted=Wanted())
     assert (organization.name, organization.domains) == ("Harbour Coffee", ["harbourcoffee.example"])
 
 
-async def test_absent_fields_are_null_for_flows(zendesk: ZendeskServer, client: ZendeskClient) -> None:
+async def test_absent_fields_are_null_for_flows(zendesk: ZendeskServer, reads: Reads) -> None:
     zendesk.state.absent_fields["user"] = {"notes", "iana_time_zone", "tags", "user_fields"}
-    user = await look_up_user(client, user_id=str(people.MIRA))
+    user = await look_up_user(reads, user_id=str(people.MIRA), wanted=Wanted())
     assert (user.notes, user.iana_time_zone, user.tags, user.user_fields) == (None, None, [], {})
 
 
-async def test_what_is_not_there_is_permanent(client: ZendeskClient) -> None:
+async def test_what_is_not_there_is_permanent(reads: Reads) -> None:
     for look_up in (
-        look_up_ticket(client, ticket_id="999", wanted=ALL),
-        look_up_user(client, user_id="999"),
-        look_up_organization(client, organization_id="999"),
+        look_up_ticket(reads, ticket_id="999", wanted=ALL),
+        look_up_user(reads, user_id="999", wanted=ALL),
+        look_up_organization(reads, organization_id="999", wanted=ALL),
     ):
         with pytest.raises(Permanent) as caught:
             await look_up
@@ -193,10 +194,6 @@ def test_ids_that_mean_nobody_are_null(none: object) -> None:
 def test_upper_case_words_become_lower_case() -> None:
     ticket = ticket_from({"id": 7, "status": "OPEN", "priority": "URGENT", "type": ""}, None, "https://x.zendesk.com")
     assert (ticket.status, ticket.priority, ticket.type) == ("open", "urgent", None)
-
-
-def test_metrics_of_another_ticket_are_not_taken() -> None:
-    assert metrics_of({"ticket": {"id": 7}, "metric_sets": [{"ticket_id": 8}]}) is None
 
 
 def test_an_answer_that_is_no_ticket_is_permanent_and_an_odd_field_is_left_out() -> None:

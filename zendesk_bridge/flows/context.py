@@ -19,6 +19,8 @@ class Context:
     resumed: bool = False
     # When its event was accepted, in seconds since the epoch: what waits longest goes first.
     since: float = 0.0
+    # When its event arrived, or it was taken up again, by the clock that nobody sets: what is read must be no older.
+    arrived: float | None = None
 
 
 #: The work of the current task. Every run has a task of its own, so setting it needs no undoing.

@@ -41,6 +41,8 @@ class _Loaded:
     run: Run
     event: Event
     steps: list[StepRun]
+    # By the clock that nobody sets: when the event came, or the run was taken up again.
+    arrived: float
 
 
 class Runner:
@@ -129,7 +131,7 @@ class Runner:
         Raises:
             StorageError: nothing was stored.
         """
-        wanted = list(flows)
+        wanted, arrived = list(flows), time.monotonic()
         common = {}
         for flow in wanted:
             self._compiled[flow.flow.key, flow.version] = flow
@@ -153,7 +155,7 @@ class Runner:
                     turn=common[flow.flow.key],
                 )
                 if store.insert_run(connection, run):
-                    new.append(_Loaded(run=run, event=own, steps=[]))
+                    new.append(_Loaded(run=run, event=own, steps=[], arrived=arrived))
             return new
 
         stored = self._journal.write(work)
@@ -309,7 +311,9 @@ class Runner:
                 return None
             resumed = loaded.run.status is RunStatus.WAITING
             since = loaded.run.accepted_at.timestamp()
-            working_on.set(Context(event=loaded.run.event_id, run=run_id, resumed=resumed, since=since))
+            working_on.set(
+                Context(event=loaded.run.event_id, run=run_id, resumed=resumed, since=since, arrived=loaded.arrived)
+            )
             if turns.must_ask(loaded.run):
                 run = loaded.run
                 loaded.run = await self._journal.write(lambda connection: turns.take(connection, run))
@@ -401,7 +405,7 @@ def _load(connection: sqlite3.Connection, run_id: str) -> _Loaded | None:
     event = store.select_event(connection, run.event_id)
     if event is None:
         raise NotFound("no_event", "The event of this run is not in the database any more")
-    return _Loaded(run=run, event=event, steps=store.select_steps(connection, run_id))
+    return _Loaded(run=run, event=event, steps=store.select_steps(connection, run_id), arrived=time.monotonic())
 
 
 def _reason(run_id: str, problem: Exception) -> ConnectorError:

@@ -120,12 +120,12 @@ async def json_body(request: web.Request) -> dict[str, Any]:
     return body
 
 
-def present(state: ZendeskState, kind: str, record: Record) -> Record:
-    """A record as it is sent: with its address, without the keys a test took away."""
+def present(state: ZendeskState, kind: str, record: Record, *, beside: bool = False) -> Record:
+    """A record as it is sent, by itself or beside others: with its address, without the keys a test took away."""
     sent = dict(record)
     if kind in PATHS and "url" in sent and sent["id"] is not None:
         sent["url"] = f"{state.url}/api/v2/{PATHS[kind]}/{sent['id']}.json"
-    for name in state.absent_fields.get(kind, ()):
+    for name in state.absent_fields.get(kind, set()) | (state.absent_beside.get(kind, set()) if beside else set()):
         sent.pop(name, None)
     return sent
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from aiohttp import web
 
 from zendesk_bridge.sandbox import records
-from zendesk_bridge.sandbox.answers import record_not_found
+from zendesk_bridge.sandbox.answers import Refused, record_not_found
 from zendesk_bridge.sandbox.asking import STATE, caller, id_in, ids_in, page, present, require
 from zendesk_bridge.sandbox.records import Record
 from zendesk_bridge.sandbox.state import ZendeskState
@@ -17,6 +17,9 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 def side_loads(state: ZendeskState, request: web.Request, tickets: list[Record]) -> tuple[list[Record], Record]:
     """The tickets as they are sent, and the arrays that `include=` puts beside them."""
     wanted = {name.strip() for name in request.query.get("include", "").split(",")} - state.leave_out
+    broken = [state.broken_tickets[ticket["id"]] for ticket in tickets if ticket["id"] in state.broken_tickets]
+    if broken:
+        raise Refused(broken[0], {"error": "InternalError", "description": "Something went wrong"})
     sent = [present(state, "ticket", ticket) for ticket in tickets]
     beside: Record = {}
     if "users" in wanted:
@@ -47,7 +50,7 @@ def side_loads(state: ZendeskState, request: web.Request, tickets: list[Record])
 
 
 def _those(state: ZendeskState, kind: str, of: dict[int, Record], ids: Iterable[int | None]) -> list[Record]:
-    return [present(state, kind, of[id]) for id in dict.fromkeys(ids) if id is not None and id in of]
+    return [present(state, kind, of[id], beside=True) for id in dict.fromkeys(ids) if id is not None and id in of]
 
 
 def _one(of: dict[int, Record], id: int) -> Record:

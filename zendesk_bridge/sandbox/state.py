@@ -124,6 +124,10 @@ class ZendeskState:
     leave_out: set[str] = field(default_factory=set)
     # Keys missing from answers, by kind: {"user": {"notes"}}. Kinds: ticket, user, organization, group, metric_set.
     absent_fields: dict[str, set[str]] = field(default_factory=dict)
+    # The same, but only from what is beside tickets: Zendesk sends partial records there.
+    absent_beside: dict[str, set[str]] = field(default_factory=dict)
+    # Tickets that break every request they are asked for in, with the status it is answered with.
+    broken_tickets: dict[int, int] = field(default_factory=dict)
     # True: a ticket carries `metric_set` inside; False: `metric_sets` lie beside the tickets.
     metric_set_inside_ticket: bool = False
     # True: ids in ticket_events children are text throughout; False: the new one a number, the previous one text.
