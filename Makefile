@@ -18,8 +18,9 @@ $(STAMP): pyproject.toml
 sandbox: $(STAMP)
 	@$(BIN)/zendesk-connector sandbox $(ARGS)
 
+# Several at once: most of a test's time is waiting. ARGS="-n 0 -x tests/test_recipe.py" runs one file alone.
 test: $(STAMP)
-	$(BIN)/python -m pytest -q $(ARGS)
+	$(BIN)/python -m pytest -q -n 4 --dist worksteal $(ARGS)
 
 # About 17 minutes of kills and faults; ARGS="--kills 20 --events 200 --seed 2" makes it shorter.
 chaos: $(STAMP)

@@ -37,11 +37,13 @@ def fixtures_dir() -> Path:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: Any) -> Generator[None, Any, Any]:
-    """Where the recorded input must be there, a skipped test of it has failed."""
+    """Where the recorded input must be there, a skipped test of it has failed; and what a test wrote can be shown."""
     report = yield
     if report.skipped and item.get_closest_marker("real_input") and os.environ.get("CONNECTOR_FIXTURES_REQUIRED"):
         report.outcome = "failed"
         report.longrepr = "skipped, where recorded input is required"
+    # Halves of characters, which some tests write, do not pass from one process to another.
+    report.sections = [(name, text.encode(errors="backslashreplace").decode()) for name, text in report.sections]
     return report
 
 

@@ -153,7 +153,7 @@ async def test_a_recorded_requester_without_an_organization_gets_the_agent_a_mes
     await connector.sides.bridge.idle()
     (message,) = slack.state.posted()
     assert "Organization" not in message.text
-    assert not [path for path in zendesk.requests if "organizations" in path]
+    assert not [path for path in zendesk.requests if path.startswith("/api/v2/organizations")]
 
 
 async def test_a_recorded_404_ends_the_run_as_failed(
