@@ -21,7 +21,6 @@ _OPEN, _CLOSE = "\ufdd0", "\ufdd1"
 # Control characters, what turns the direction of the text after it, halves of characters, which are no text; our marks.
 _STRIPPED = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff{_OPEN}{_CLOSE}]")
 _MARKED = re.compile(f"{_OPEN}([^{_OPEN}{_CLOSE}]*){_CLOSE}")
-_MARKS = str.maketrans("", "", _OPEN + _CLOSE)
 # Values hold neither bracket, so both are the author's.
 _BRACKETS = re.compile("(<[^>]*)(>?)")
 # What a value may make between brackets: an address, or the id in a mention or time that the author began.
@@ -74,7 +73,9 @@ def settle(text: str) -> str:
     `<!{{ value }}>`. In an address spaces and `|` are encoded, so that a value cannot give the link its label. What
     the author wrote without a value stays as it is, and so does a text that is settled already.
     """
-    return _BRACKETS.sub(_settled, text).translate(_MARKS) if _OPEN in text else text.translate(_MARKS)
+    if _OPEN in text:
+        text = _BRACKETS.sub(_settled, text)
+    return text.replace(_OPEN, "").replace(_CLOSE, "")
 
 
 def _settled(found: re.Match[str]) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+import orjson
 import requests
 from zenpy import Zenpy
 from zenpy.lib.exception import ZenpyException
@@ -290,7 +291,7 @@ def _part(answer: dict[str, Any], name: str) -> dict[str, Any]:
 
 def _json_object(response: requests.Response) -> dict[str, Any]:
     try:
-        answer = response.json()
+        answer = orjson.loads(response.content)
     except ValueError as problem:
         raise Uncertain("unexpected_answer", "Zendesk's answer is no JSON") from problem
     if not isinstance(answer, dict):

@@ -46,6 +46,12 @@ class _DryPort:
     def recorded(self, key: str) -> Mapping[str, Any] | None:
         return None
 
+    def meanwhile(self, work: Callable[[], None]) -> None:
+        """Does nothing: steps one after the other are easier to follow."""
+
+    def read_ahead(self, step: CompiledStep, inputs: dict[str, Any], moment: dt.datetime) -> None:
+        """Leaves the read to its turn."""
+
     async def step(self, step: CompiledStep, inputs: dict[str, Any]) -> Mapping[str, Any]:
         action, key = step.action, step.step.key
         sends = action.effect != "read" or any(_is_made_up(value) for value in inputs.values())

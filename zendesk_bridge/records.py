@@ -13,6 +13,8 @@ from zendesk_bridge.flows.errors import Permanent
 
 def id_text(value: Any) -> Any:
     """Zendesk's ids as flows have them: text. 0, "0", "" and null all mean none."""
+    if type(value) is int:  # nearly all of them
+        return str(value) if value else None
     if value is None or isinstance(value, bool):
         return None
     text = str(value).strip()

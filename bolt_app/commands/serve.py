@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 
 from bolt_app import logs
@@ -22,4 +23,8 @@ def serve() -> None:
     logs.configure(logging.INFO, settings)
     from bolt_app.server import serve as run
 
+    # What is loaded stays, and little that is made later forms cycles: looking for them takes a tenth of the time.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 100)
     asyncio.run(run(settings))

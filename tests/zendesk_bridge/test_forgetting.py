@@ -70,7 +70,7 @@ def put_run(
         step = StepRun(
             seq=seq, key=f"k{seq}", action=f"zendesk.{action}", status=done, inputs={}, outputs=output, started_at=at
         )
-        store.put_step(connection, run.id, step)
+        store.put_steps(connection, [store.step_row(run.id, step)])
     return run.id
 
 

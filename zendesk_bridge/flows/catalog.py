@@ -136,7 +136,7 @@ class Action:
             first = problem.errors()[0]
             name = ".".join(str(part) for part in first["loc"])
             raise FlowError("invalid_input", f"input {name!r} of {self.id}: {in_words(first)}") from problem
-        return {name: getattr(form, name) for name in self.form.model_fields}
+        return dict(form.__dict__)
 
     def restore(self, outputs: Mapping[str, Any]) -> dict[str, Any]:
         """Recorded outputs with their types back."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from textwrap import shorten
 from typing import Any, Protocol
 
@@ -12,7 +13,7 @@ from zendesk_bridge.flows.catalog import Action, Catalog, Input, Wanted
 from zendesk_bridge.flows.conditions import CompiledConditions, compile_conditions, variable_template
 from zendesk_bridge.flows.errors import ConnectorError, FlowError, Permanent
 from zendesk_bridge.flows.filters import as_text
-from zendesk_bridge.flows.model import Flow, Step, Values, rfc3339
+from zendesk_bridge.flows.model import Flow, Step, Values, rfc3339, utc_now
 from zendesk_bridge.flows.template import Template
 
 #: What a skipped step leaves: every variable of it is empty.
@@ -31,6 +32,12 @@ class Port(Protocol):
     async def step(self, step: CompiledStep, inputs: dict[str, Any]) -> Mapping[str, Any]:
         """Does the step once and records it; returns its outputs."""
 
+    def meanwhile(self, work: Callable[[], None]) -> None:
+        """Does something while the next step waits for its answer, if it does, and nothing is recorded of it."""
+
+    def read_ahead(self, step: CompiledStep, inputs: dict[str, Any], moment: dt.datetime) -> None:
+        """Begins a read before its turn, if that is worth it."""
+
     async def skip(self, key: str, action: str, inputs: dict[str, Any], error: ConnectorError | None) -> None:
         """Records that a step was skipped."""
 
@@ -47,6 +54,8 @@ class CompiledStep:
     only_if: CompiledConditions | None
     inputs: tuple[tuple[Input, Any], ...]
     wanted: Wanted
+    # The reads after this one, up to the next effect, that need nothing of it: they begin together with it.
+    ahead: tuple[CompiledStep, ...] = ()
 
     @property
     def stops(self) -> bool:
@@ -103,11 +112,13 @@ def compile_flow(flow: Flow, version: int, catalog: Catalog) -> CompiledFlow:
     """Makes a flow ready to run. Raises FlowError where an action is unknown or a template is wrong."""
     steps = [_compile_step(step, catalog) for step in flow.steps]
     wanted = _wanted(steps)
+    steps = [replace(step, wanted=Wanted(wanted[step.step.key])) for step in steps]
+    steps = [replace(step, ahead=_ahead(steps, place)) for place, step in enumerate(steps)]
     return CompiledFlow(
         flow=flow,
         version=version,
         starts=compile_conditions(flow.trigger.conditions) if flow.trigger.conditions else None,
-        steps=tuple(replace(step, wanted=Wanted(wanted[step.step.key])) for step in steps),
+        steps=tuple(steps),
         one_at_a_time=Template(variable_template(flow.one_at_a_time)) if flow.one_at_a_time else None,
     )
 
@@ -117,14 +128,36 @@ def _wanted(steps: list[CompiledStep]) -> dict[str, frozenset[str]]:
     names: dict[str, set[str]] = {step.step.key: set() for step in steps}
     whole = {step.step.key: {output.name for output in step.action.outputs} for step in steps}
     for step in steps:
-        conditions = step.only_if.templates if step.only_if else ()
-        templates = [template for _, source in step.inputs for template in _templates(source)]
-        for template in [*templates, *(template for _, template in conditions)]:
-            for reference in template.references():
-                root = reference.path[0] if reference.path else ""
-                if root in names:
-                    names[root] |= {reference.path[1]} if len(reference.path) > 1 else whole[root]
+        for path in _references(step):
+            if path[0] in names:
+                names[path[0]] |= {path[1]} if len(path) > 1 else whole[path[0]]
     return {key: frozenset(used) for key, used in names.items()}
+
+
+def _references(step: CompiledStep) -> Iterator[tuple[str, ...]]:
+    """The variables that a step's inputs and conditions name."""
+    templates = [template for _, source in step.inputs for template in _templates(source)]
+    templates += [template for _, template in (step.only_if.templates if step.only_if else ())]
+    for template in templates:
+        for reference in template.references():
+            yield reference.path or ("",)
+
+
+def _ahead(steps: list[CompiledStep], place: int) -> tuple[CompiledStep, ...]:
+    """The reads that may begin together with the read at that place: no effect lies between, and no unknown value."""
+    if steps[place].action.effect != "read":
+        return ()
+    found = []
+    unknown = {step.step.key for step in steps[place:]}
+    for step in steps[place + 1 :]:
+        if step.action.effect != "read":
+            break
+        needs = {path[0] for path in _references(step)}
+        if not needs & unknown:
+            found.append(step)
+        elif step.stops:
+            break  # whether anything after it is read is not known yet
+    return tuple(found)
 
 
 def _compile_step(step: Step, catalog: Catalog) -> CompiledStep:
@@ -217,6 +250,8 @@ async def interpret(flow: CompiledFlow, trigger: Values, port: Port) -> str | No
             named = FlowError(problem.code, f"Step {key!r}: {problem.message}", hint=problem.hint)
             await port.fail(key, action.id, inputs, named)
             raise named from problem
+        if each.ahead:
+            port.meanwhile(partial(_read_ahead, each.ahead, variables, port))
         try:
             variables[key] = await port.step(each, valid)
         except Permanent as problem:
@@ -225,6 +260,24 @@ async def interpret(flow: CompiledFlow, trigger: Values, port: Port) -> str | No
                 raise
             await port.skip(key, action.id, inputs, problem)
     return None
+
+
+def _read_ahead(steps: tuple[CompiledStep, ...], variables: Mapping[str, Any], port: Port) -> None:
+    """Begins reads before their turn. Whatever is wrong with one of them is told when its turn comes."""
+    now = utc_now()
+    moment = rfc3339(now)
+    values = {**variables, "now": moment, "today": moment[:10]}
+    for each in steps:
+        try:
+            if not each.applies(values):
+                if each.stops:
+                    return
+                continue
+            inputs = each.render(values)
+            if each.missing(inputs) is None:
+                port.read_ahead(each, each.action.validate(inputs), now)
+        except FlowError:
+            return
 
 
 def _missing_input(step: CompiledStep, missing: Input) -> FlowError:

@@ -29,7 +29,9 @@ def utc_now() -> dt.datetime:
 
 def rfc3339(moment: dt.datetime) -> str:
     """`2026-11-22T20:04:51.123456Z`: the form every time has in JSON and in the database."""
-    return moment.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    if moment.tzinfo is not dt.UTC:
+        moment = moment.astimezone(dt.UTC)
+    return moment.isoformat("T", "microseconds")[:-6] + "Z"
 
 
 def parse_time(text: str) -> dt.datetime:

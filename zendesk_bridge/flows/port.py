@@ -6,9 +6,10 @@ import asyncio
 import datetime as dt
 import hashlib
 import random
+import sqlite3
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from pydantic import BaseModel
@@ -35,6 +36,8 @@ Observe = Callable[[str, BaseException | None, float], None]
 
 #: What a step may leave in the journal, in bytes of JSON.
 OUTPUT_LIMIT = 1024 * 1024
+#: How long the record of a read, or of a run's start, may wait for a write that it can share, in seconds.
+READS_RECORDED_WITHIN = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,16 +102,28 @@ class Surroundings:
 class RunPort:
     """The execution port of one run, over the journal."""
 
-    def __init__(self, run: Run, steps: list[StepRun], around: Surroundings) -> None:
+    def __init__(self, run: Run, steps: list[StepRun], around: Surroundings, *, has_started: bool = True) -> None:
+        """
+        Args:
+            has_started: whether it is stored that the run has started; else that is stored with its first rows.
+        """
         self.run = run
         self._steps = steps
         self._around = around
         self._position = 0
         self._current: StepRun | None = None
-        # Rows that wait for the next write.
-        self._pending: list[StepRun] = []
+        # Rows that wait for the next write, whether the run's own does too, and when that is at the latest.
+        self._pending: list[store.Row] = []
+        self._has_started = has_started
+        self._latest: asyncio.Handle | None = None
+        if not has_started:
+            self._record_soon(reads_only=True)
         # Rows in writes that are not known to be committed.
-        self._queued: list[tuple[list[StepRun], asyncio.Future[None]]] = []
+        self._queued: list[tuple[list[store.Row], asyncio.Future[None]]] = []
+        # What is done while a step waits.
+        self._meanwhile: asyncio.Handle | None = None
+        # Reads that were begun before their turn, by step: when, with which inputs, and what they find.
+        self._ahead: dict[str, tuple[dt.datetime, dict[str, Any], asyncio.Task[Mapping[str, Any]]]] = {}
 
     async def begins(self, key: str, action: str) -> dt.datetime:
         """When the step starts, or started, if it is recorded. Raises FlowError `replay_mismatch`."""
@@ -119,11 +134,12 @@ class RunPort:
             if (step.key, step.action) != (key, action):
                 raise _mismatch(f"step {key!r} was to come, {step.key!r} is recorded")
         else:
-            step = StepRun(seq=self._position, key=key, action=action, status=StepStatus.RUNNING, started_at=utc_now())
+            began = self._ahead[key][0] if key in self._ahead else utc_now()
+            step = StepRun(seq=self._position, key=key, action=action, status=StepStatus.RUNNING, started_at=began)
             self._steps.append(step)
         self._position += 1
         self._current = step
-        working_on.set(replace(working_on.get(), step=key))
+        working_on.set(working_on.get()._replace(step=key))
         return step.started_at
 
     def recorded(self, key: str) -> Mapping[str, Any] | None:
@@ -155,10 +171,45 @@ class RunPort:
         if step is not None and step.status in (StepStatus.RUNNING, StepStatus.WAITING):
             self._end(step, StepStatus.FAILED, step.inputs, error)
 
-    def rows(self) -> list[StepRun]:
+    def rows(self) -> list[store.Row]:
         """The rows not known to be stored, in order. The run's own state is stored with them, or not at all."""
+        self._cancel_timer()
         queued = [row for rows, future in self._queued if not _is_stored(future) for row in rows]
         return [*queued, *self._pending]
+
+    @property
+    def is_unsure(self) -> bool:
+        """Whether some row that comes before those may not be stored."""
+        return bool(self._queued)
+
+    def close(self) -> None:
+        """Ends what was begun ahead of its turn and is not needed any more."""
+        self._cancel_timer()
+        for _, _, task in self._ahead.values():
+            task.cancel()
+
+    def read_ahead(self, compiled: CompiledStep, inputs: dict[str, Any], moment: dt.datetime) -> None:
+        """Begins a read before its turn: nothing that is still to come can change what it asks for.
+
+        Args:
+            moment: when it starts, as its templates saw it.
+        """
+        action, key = compiled.action, compiled.step.key
+        if key in self._ahead or self._around.is_broken(action.service):
+            return
+
+        async def read() -> Mapping[str, Any]:
+            working_on.set(working_on.get()._replace(step=key))
+            return await self._call(action, action.function, _with_wanted(compiled, inputs))
+
+        task = asyncio.create_task(read(), name=f"{self.run.id} {key}, ahead")
+        task.add_done_callback(_seen)
+        self._ahead[key] = (moment, inputs, task)
+
+    def meanwhile(self, work: Callable[[], None]) -> None:
+        """Does something while the next step waits for its answer, if it does, and nothing is recorded of it."""
+        if self._position >= len(self._steps):
+            self._meanwhile = asyncio.get_running_loop().call_soon(work)
 
     async def sleep_until(self, key: str, moment: dt.datetime) -> None:
         """Lets the run sleep; it costs a row. Days are no longer than seconds."""
@@ -167,7 +218,7 @@ class RunPort:
             return
         if utc_now() < moment:
             step.status = StepStatus.WAITING
-            self._pending.append(replace(step))
+            self._put(step)
             raise Suspended(until=moment)
         self._end(step, StepStatus.SUCCEEDED, {"until": moment.isoformat()}, None)
         self._record()
@@ -185,7 +236,7 @@ class RunPort:
                 self._end(step, StepStatus.FAILED, {}, problem)
                 raise problem
             step.status = StepStatus.WAITING
-            self._pending.append(replace(step))
+            self._put(step)
             raise Suspended(until=deadline, waiting_for=f"signal:{name}")
         step.outputs = value
         self._end(step, StepStatus.SUCCEEDED, {}, None)
@@ -207,8 +258,7 @@ class RunPort:
             if action.effect == "create":
                 outputs = await self._create(step, action, inputs, compiled.step.in_doubt)
             else:
-                extra = {"wanted": compiled.wanted} if action.takes_wanted else {}
-                outputs = await self._call(action, action.function, {**inputs, **extra})
+                outputs = await self._read_or_set(compiled, inputs)
         except NeedsInvite as problem:
             self._wait(step, f"invite:{problem.channel}", {**problem.as_json(), "code": "needs_invite"})
         except Credentials as problem:
@@ -218,13 +268,23 @@ class RunPort:
             self._again_later(step, problem)
         if step.status is StepStatus.SKIPPED:
             return EMPTY
-        step.outputs = dict(outputs)
-        if len((store.to_json(step.outputs) or "").encode()) > OUTPUT_LIMIT:
-            step.outputs = None
+        text = store.to_json(outputs) or ""
+        if len(text) > OUTPUT_LIMIT or (len(text) > OUTPUT_LIMIT / 4 and len(text.encode()) > OUTPUT_LIMIT):
             raise Permanent("output_too_large", f"{action.id} answered more than 1 MB", hint="Ask for less.")
-        self._end(step, StepStatus.SUCCEEDED, inputs, None)
-        self._record()
+        step.outputs = dict(outputs)
+        self._end(step, StepStatus.SUCCEEDED, inputs, None, text)
+        self._record_soon(reads_only=action.effect == "read")
         return action.restore(step.outputs)
+
+    async def _read_or_set(self, compiled: CompiledStep, inputs: dict[str, Any]) -> Mapping[str, Any]:
+        begun = self._ahead.pop(compiled.step.key, None)
+        try:
+            if begun is not None and begun[1] == inputs:
+                return await begun[2]
+            return await self._call(compiled.action, compiled.action.function, _with_wanted(compiled, inputs))
+        finally:
+            if self._meanwhile is not None:
+                self._meanwhile.cancel()
 
     async def _create(self, step: StepRun, action: Action, inputs: dict[str, Any], policy: str) -> Mapping[str, Any]:
         """An effect that must not happen twice: recorded before, looked for where its answer was lost."""
@@ -280,7 +340,7 @@ class RunPort:
         if later is None:
             return None
         step.status = StepStatus.WAITING
-        self._pending.append(replace(step))
+        self._put(step)
         until = utc_now() + dt.timedelta(seconds=later - self._age(step))
         note = f"looks whether {step.key!r} was done; its answer was lost"
         raise Suspended(until=min(until, deadline), note=note)
@@ -336,7 +396,7 @@ class RunPort:
         step.status = StepStatus.WAITING
         step.error = error
         step.attempts += 1
-        self._pending.append(replace(step))
+        self._put(step)
         until = deadline if seconds is None else min(utc_now() + dt.timedelta(seconds=seconds), deadline)
         raise Suspended(until=until, waiting_for=waiting_for, error=error)
 
@@ -359,7 +419,14 @@ class RunPort:
             raise _mismatch(f"step {key!r} was not begun")
         return step
 
-    def _end(self, step: StepRun, status: StepStatus, inputs: dict[str, Any], error: ConnectorError | None) -> None:
+    def _end(
+        self,
+        step: StepRun,
+        status: StepStatus,
+        inputs: dict[str, Any],
+        error: ConnectorError | None,
+        outputs: str | None = None,
+    ) -> None:
         self._around.begun.pop((self.run.id, step.seq), None)
         step.status = status
         step.inputs = inputs
@@ -369,21 +436,61 @@ class RunPort:
             step.begun_at = None  # a failed step whose sending is in doubt stays so
         step.finished_at = utc_now()
         self.run.waiting_since = None
-        self._pending.append(replace(step))
+        self._put(step, outputs)
+
+    def _put(self, step: StepRun, outputs: str | None = None) -> None:
+        """Keeps a step's state for the next write."""
+        self._pending.append(store.step_row(self.run.id, step, outputs))
+
+    def _record_soon(self, *, reads_only: bool) -> None:
+        """Lets the rows wait for a write that they can share: the run's end, if that comes at once, or the next effect.
+
+        Args:
+            reads_only: whether they may wait a moment: what was read may be read again.
+        """
+        if reads_only and self._latest is not None:
+            return
+        self._cancel_timer()
+        loop = asyncio.get_running_loop()
+        self._latest = (
+            loop.call_later(READS_RECORDED_WITHIN, self._record) if reads_only else loop.call_soon(self._record)
+        )
 
     def _record(self) -> None:
         """Queues the rows that wait. Writes are committed in order, so a later durable one covers this one."""
-        run_id, rows = self.run.id, self._pending
-        self._pending = []
-        stored = self._around.journal.write(lambda connection: store.put_steps(connection, run_id, rows))
-        self._queued.append((rows, stored))
+        self._cancel_timer()
+        rows, check = self._pending, self.is_unsure
+        start = None if self._has_started else store.run_row(self.run)
+        self._pending, self._has_started = [], True
+
+        def work(connection: sqlite3.Connection) -> None:
+            store.put_steps(connection, rows, check=check)
+            if start is not None:
+                store.update_run_row(connection, start)
+
+        self._queued.append((rows, self._around.journal.write(work)))
+
+    def _cancel_timer(self) -> None:
+        if self._latest is not None:
+            self._latest.cancel()
+            self._latest = None
 
     async def _record_durably(self, step: StepRun) -> None:
-        self._pending.append(replace(step))
+        self._put(step)
         self._record()
         queued, self._queued = self._queued, []
         for _, future in queued:
             await future
+
+
+def _with_wanted(compiled: CompiledStep, inputs: dict[str, Any]) -> dict[str, Any]:
+    return {**inputs, "wanted": compiled.wanted} if compiled.action.takes_wanted else inputs
+
+
+def _seen(task: asyncio.Task[Any]) -> None:
+    """The run may have ended before; asyncio complains about errors nobody saw."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _is_stored(future: asyncio.Future[None]) -> bool:

@@ -348,12 +348,13 @@ class Runner:
 
     async def _advance(self, loaded: _Loaded) -> None:
         """Takes a run as far as it goes, and stores where it is then. Raises Stopping, StorageError."""
-        run, began = loaded.run, time.monotonic()
+        run, began, fresh = loaded.run, time.monotonic(), loaded.run.status is RunStatus.QUEUED
         run.status, run.started_at = RunStatus.RUNNING, run.started_at or utc_now()
         run.wake_at = run.waiting_for = run.error = run.note = None
-        port = RunPort(run, loaded.steps, self._around)
-        row = replace(run)
-        self._journal.write(lambda connection: store.update_run(connection, row))
+        port = RunPort(run, loaded.steps, self._around, has_started=not fresh)
+        if not fresh:
+            started = store.run_row(run)
+            self._journal.write(lambda connection: store.update_run_row(connection, started))
         try:
             flow = await self._flow(run)
             if not loaded.steps and loaded.event.source != "test":
@@ -372,10 +373,12 @@ class Runner:
             reason = _reason(run.id, problem)
             run.status, run.error = RunStatus.FAILED, reason.as_json()
             port.abandon(reason)
+        finally:
+            port.close()
         if run.status.ended:
             run.finished_at, run.waiting_since = utc_now(), None
-        rows = port.rows()
-        await self._journal.write(lambda connection: store.put_progress(connection, run, rows))
+        rows, check = port.rows(), port.is_unsure
+        await self._journal.write(lambda connection: store.put_progress(connection, run, rows, check=check))
 
     async def _flow(self, run: Run) -> CompiledFlow:
         known = self._compiled.get((run.flow, run.version))

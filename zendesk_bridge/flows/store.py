@@ -8,6 +8,8 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import orjson
+
 from zendesk_bridge.flows.errors import StorageError
 from zendesk_bridge.flows.model import (
     Event,
@@ -27,17 +29,12 @@ def to_json(value: Any) -> str | None:
     """A value as compact JSON, null as no value."""
     if value is None:
         return None
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    # Half an emoji, as a careless cut leaves it, is no Unicode: the database takes it escaped only.
-    return text if text.isascii() or _is_unicode(text) else json.dumps(value, separators=(",", ":"))
-
-
-def _is_unicode(text: str) -> bool:
     try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+        return orjson.dumps(value).decode()
+    except TypeError:
+        # Half an emoji, as a careless cut leaves it, is no Unicode: the database takes it escaped only. And a number
+        # may be larger than 64 bits.
+        return json.dumps(value, separators=(",", ":"))
 
 
 def _time(moment: dt.datetime | None) -> str | None:
@@ -107,24 +104,38 @@ def insert_run(connection: sqlite3.Connection, run: Run) -> bool:
     return cursor.rowcount > 0
 
 
-def update_run(connection: sqlite3.Connection, run: Run) -> None:
+#: A row that is ready to be stored. It is made where the record is at hand: the one thread that writes only writes.
+Row = tuple[Any, ...]
+
+
+def run_row(run: Run) -> Row:
+    """A run's state as `update_run_row` stores it."""
+    return (
+        run.status,
+        _time(run.started_at),
+        _time(run.finished_at),
+        _time(run.wake_at),
+        run.waiting_for,
+        _time(run.waiting_since),
+        run.retries,
+        to_json(run.error),
+        run.note,
+        run.id,
+    )
+
+
+def update_run_row(connection: sqlite3.Connection, row: Row) -> None:
     """Stores a run's state."""
     connection.execute(
         "update runs set status = ?, started_at = ?, finished_at = ?, wake_at = ?, waiting_for = ?,"
         " waiting_since = ?, retries = ?, error = ?, note = ? where id = ?",
-        (
-            run.status,
-            _time(run.started_at),
-            _time(run.finished_at),
-            _time(run.wake_at),
-            run.waiting_for,
-            _time(run.waiting_since),
-            run.retries,
-            to_json(run.error),
-            run.note,
-            run.id,
-        ),
+        row,
     )
+
+
+def update_run(connection: sqlite3.Connection, run: Run) -> None:
+    """Stores a run's state, and lets the next one have its turn where this one has ended."""
+    update_run_row(connection, run_row(run))
     if run.turn is not None and run.status.ended:
         wake_next(connection, run.flow, run.turn)
 
@@ -258,48 +269,57 @@ def clock_was_set(connection: sqlite3.Connection, by: float, now: dt.datetime) -
 # Steps
 
 
-def put_step(connection: sqlite3.Connection, run_id: str, step: StepRun) -> None:
-    """Stores a step's state."""
-    connection.execute(
+def step_row(run_id: str, step: StepRun, outputs: str | None = None) -> Row:
+    """A step's state as `put_steps` stores it.
+
+    Args:
+        outputs: the step's outputs as JSON, where they are at hand.
+    """
+    return (
+        run_id,
+        step.seq,
+        step.key,
+        step.action,
+        step.status,
+        to_json(step.inputs),
+        to_json(step.outputs) if outputs is None else outputs,
+        to_json(step.error),
+        step.attempts,
+        rfc3339(step.started_at),
+        _time(step.begun_at),
+        _time(step.looked_at),
+        _time(step.finished_at),
+    )
+
+
+def put_steps(connection: sqlite3.Connection, rows: Sequence[Row], *, check: bool = False) -> None:
+    """Stores the states of some steps of a run, in order.
+
+    Args:
+        check: whether the step before them may not be stored. Its write may have failed, on a full disk say, and a
+            record with a hole in it could not be met again.
+
+    Raises:
+        StorageError: it is not.
+    """
+    if check and rows and rows[0][1] > 0:
+        run_id, seq, key = rows[0][:3]
+        before = connection.execute("select 1 from steps where run_id = ? and seq = ?", (run_id, seq - 1)).fetchone()
+        if before is None:
+            raise StorageError(f"step {key!r} of run {run_id} has no step before it that is stored")
+    connection.executemany(
         "insert into steps(run_id, seq, key, action, status, inputs, outputs, error, attempts,"
         " started_at, begun_at, looked_at, finished_at) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         " on conflict(run_id, seq) do update set status = excluded.status, inputs = excluded.inputs,"
         " outputs = excluded.outputs, error = excluded.error, attempts = excluded.attempts,"
         " begun_at = excluded.begun_at, looked_at = excluded.looked_at, finished_at = excluded.finished_at",
-        (
-            run_id,
-            step.seq,
-            step.key,
-            step.action,
-            step.status,
-            to_json(step.inputs),
-            to_json(step.outputs),
-            to_json(step.error),
-            step.attempts,
-            rfc3339(step.started_at),
-            _time(step.begun_at),
-            _time(step.looked_at),
-            _time(step.finished_at),
-        ),
+        rows,
     )
 
 
-def put_steps(connection: sqlite3.Connection, run_id: str, steps: Sequence[StepRun]) -> None:
-    """Stores the states of some steps, in order. Raises StorageError where the one before them is not stored.
-
-    Its write may have failed, on a full disk say, and a record with a hole in it could not be met again.
-    """
-    if steps and steps[0].seq > 0:
-        before = (run_id, steps[0].seq - 1)
-        if connection.execute("select 1 from steps where run_id = ? and seq = ?", before).fetchone() is None:
-            raise StorageError(f"step {steps[0].key!r} of run {run_id} has no step before it that is stored")
-    for step in steps:
-        put_step(connection, run_id, step)
-
-
-def put_progress(connection: sqlite3.Connection, run: Run, steps: Sequence[StepRun]) -> None:
-    """Stores a run's state together with the steps that led to it."""
-    put_steps(connection, run.id, steps)
+def put_progress(connection: sqlite3.Connection, run: Run, steps: Sequence[Row], *, check: bool = False) -> None:
+    """Stores a run's state together with the steps that led to it, as `put_steps` does."""
+    put_steps(connection, steps, check=check)
     update_run(connection, run)
 
 

@@ -12,7 +12,7 @@ from typing import Any, TextIO, cast
 from liquid import Environment, RenderContext
 from liquid.ast import Node
 from liquid.builtin.content import ContentNode
-from liquid.builtin.expressions import FilteredExpression, KeywordArgument, LoopExpression
+from liquid.builtin.expressions import FilteredExpression, KeywordArgument, LoopExpression, Path
 from liquid.builtin.expressions.filtered import Filter
 from liquid.builtin.expressions.primitive import Blank, Empty, RangeLiteral
 from liquid.builtin.output import Output, OutputNode
@@ -49,6 +49,8 @@ class Template:
         self.source = source
         self._parsed: BoundTemplate | None = None
         self._only: OutputNode | None = None
+        # The way to the value of a template that is one variable without filters.
+        self._path: tuple[str, ...] | None = None
         if not is_template(source):
             return
         _check_delimiters(source)
@@ -63,12 +65,16 @@ class Template:
         nodes = [node for node in self._parsed.nodes if not (isinstance(node, ContentNode) and node.blank)]
         if len(nodes) == 1 and isinstance(nodes[0], OutputNode):
             self._only = nodes[0]
+            self._path = _plain_path(nodes[0].expression)
 
     def value(self, values: Values) -> object:
         """The value of a template that is one variable, with its type; the text of any other. Raises FlowError."""
         if self._only is None:
             return self.text(values, as_text)
         assert self._parsed is not None
+        known = self._looked_up(values)
+        if known is not _UNKNOWN:
+            return known
         try:
             return _settled(self._only.expression.evaluate(_Context(self._parsed, globals=values)))
         except Exception as problem:
@@ -78,6 +84,9 @@ class Template:
         """The text, each inserted value turned into text by `insert`. Raises FlowError."""
         if self._parsed is None:
             return self.source
+        known = self._looked_up(values) if len(self._parsed.nodes) == 1 else _UNKNOWN
+        if known is not _UNKNOWN:
+            return _storable(insert(as_text(known)[:TEXT_LIMIT] if isinstance(known, list | dict) else known))
         context = _Context(self._parsed, globals=values)
         context.insert = insert
         buffer = _Buffer()
@@ -86,9 +95,20 @@ class Template:
                 node.render(context, buffer)
         except Exception as problem:
             raise _failure(problem) from problem
-        text = buffer.getvalue()
-        # Halves of characters cannot be stored or sent.
-        return text if text.isascii() else text.encode("utf-8", "replace").decode()
+        return _storable(buffer.getvalue())
+
+    def _looked_up(self, values: Values) -> object:
+        """The value of a template that is one variable: without the library, which finds the same, and takes longer."""
+        if self._path is None:
+            return _UNKNOWN
+        found: object = values
+        for name in self._path:
+            if not isinstance(found, dict) or name not in found:
+                return _UNKNOWN
+            found = found[name]
+        if isinstance(found, str):
+            return found[:TEXT_LIMIT] if len(found) > TEXT_LIMIT else found
+        return list(found) if isinstance(found, tuple) else found
 
     def references(self) -> Iterator[Reference]:
         """The variables that come from outside the template."""
@@ -102,6 +122,22 @@ class Template:
                         break
                     path.append(segment)
                 yield Reference(path=tuple(path), at=place.span.index)
+
+
+_UNKNOWN = object()
+
+
+def _plain_path(expression: Expression) -> tuple[str, ...] | None:
+    """The segments of an expression that is a variable and nothing else."""
+    if not isinstance(expression, FilteredExpression) or expression.filters or not isinstance(expression.left, Path):
+        return None
+    segments = expression.left.path
+    return tuple(map(str, segments)) if all(isinstance(each, str) for each in segments) else None
+
+
+def _storable(text: str) -> str:
+    # Halves of characters cannot be stored or sent.
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def is_template(text: str) -> bool:

@@ -273,11 +273,11 @@ class Engine:
         original = getattr(store, where)
         left = [times]
 
-        def refuse(*args: Any) -> Any:
+        def refuse(*args: Any, **options: Any) -> Any:
             if left[0] > 0:
                 left[0] -= 1
                 raise sqlite3.OperationalError("disk I/O error")
-            return original(*args)
+            return original(*args, **options)
 
         self.patch.setattr(store, where, refuse)
 

@@ -6,7 +6,7 @@ Each pair of files in `flows/` is one case: a flow with an event and answers, an
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,8 @@ class Memory:
         self._recorded = {key: _outputs(value) for key, value in (recorded or {}).items()}
         self.begun: list[str] = []
         self.by_step: dict[str, dict[str, Any]] = {}
+        # What reads were asked for before their turn.
+        self.ahead: dict[str, dict[str, Any]] = {}
         self.steps: dict[str, str] = {}
         self.ended: dict[str, Mapping[str, Any]] = {}
         self.error: dict[str, str] | None = None
@@ -73,6 +75,12 @@ class Memory:
 
     def recorded(self, key: str) -> Mapping[str, Any] | None:
         return self._recorded.get(key)
+
+    def meanwhile(self, work: Callable[[], None]) -> None:
+        work()
+
+    def read_ahead(self, step: CompiledStep, inputs: dict[str, Any], moment: dt.datetime) -> None:
+        self.ahead[step.step.key] = inputs
 
     async def step(self, step: CompiledStep, inputs: dict[str, Any]) -> Mapping[str, Any]:
         key = step.step.key
@@ -123,6 +131,8 @@ async def test_a_flow_does_what_its_file_says(path: Path) -> None:
     expected = load(path.with_name(f"{path.stem}_expected.yml"))
     port, note = await run(load(path))
     assert port.calls == expected["calls"]
+    # What was read before its turn was what its turn asked for.
+    assert {**port.by_step, **{key: port.ahead[key] for key in port.ahead if key in port.by_step}} == port.by_step
     assert list(port.steps.items()) == list(expected["steps"].items())
     assert note == expected.get("note")
     wanted = expected.get("error")

@@ -41,7 +41,7 @@ def put_run(
     done = StepStatus.SUCCEEDED
     for seq in range(steps):
         step = StepRun(seq=seq, key=f"k{seq}", action="test.look", status=done, inputs={}, outputs={}, started_at=at)
-        store.put_step(connection, run.id, step)
+        store.put_steps(connection, [store.step_row(run.id, step)])
     store.put_signal(connection, run.id, "decision", {"send": True})
 
 

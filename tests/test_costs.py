@@ -1,0 +1,84 @@
+"""What a notification costs, counted: a change that makes it dearer is seen here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+
+import pytest
+from driving import until
+
+from bolt_app.sandbox import SlackServer
+from bolt_app.server import Connector
+from zendesk_bridge.sandbox import ZendeskServer, people
+
+
+@pytest.fixture
+async def warm(slack: SlackServer, zendesk: ZendeskServer, connector: Connector) -> Connector:
+    """A connector that has sent Noor a message before; what it called since is counted from nothing."""
+    zendesk.state.requests_per_minute = 1_000_000
+    await zendesk.assign(people.GRINDER, people.NOOR)
+    await connector.sides.bridge.idle()
+    zendesk.state.calls.clear()
+    slack.state.calls.clear()
+    return connector
+
+
+def tickets(zendesk: ZendeskServer, count: int, organization: int | None = people.HARBOUR_COFFEE) -> list[int]:
+    return [
+        zendesk.state.add_ticket(f"Ticket {n}", "…", requester_id=people.MIRA, organization_id=organization)["id"]
+        for n in range(count)
+    ]
+
+
+def slack_calls(slack: SlackServer) -> Counter[str]:
+    return Counter(call.method for call in slack.state.calls)
+
+
+async def test_alone_it_costs_one_call_of_each_service_and_three_commits(
+    slack: SlackServer, zendesk: ZendeskServer, warm: Connector
+) -> None:
+    journal = warm.sides.bridge._journal
+    (ticket,) = tickets(zendesk, 1)
+    statements: list[str] = []
+    assert journal._writer is not None
+    journal._writer.set_trace_callback(statements.append)
+    before = journal.commits
+    await zendesk.assign(ticket, people.NOOR)
+    await warm.sides.bridge.idle()
+    await journal.write(lambda connection: None)
+    journal._writer.set_trace_callback(None)
+    assert [call.path for call in zendesk.state.calls] == [f"/api/v2/tickets/{ticket}.json"]
+    assert slack_calls(slack) == {"chat.postMessage": 1}
+    # The event with its run; that the message is about to be sent; that it was; and the one of this test.
+    assert journal.commits - before == 3 + 1
+    kinds = Counter(statement.split()[0].lower() for statement in statements)
+    assert kinds["select"] == 2, "whether the assignment is known, by its id and by its ticket"
+    assert kinds["insert"] == 3 + 5 + 1, "assignment, event, run; five steps; the last of them once more"
+    assert kinds["update"] == 2, "the run, when it is about to send, and when it has ended"
+
+
+async def test_an_organization_that_is_not_the_tickets_costs_a_call_more(
+    zendesk: ZendeskServer, warm: Connector
+) -> None:
+    (ticket,) = tickets(zendesk, 1, organization=None)
+    await zendesk.assign(ticket, people.NOOR)
+    await warm.sides.bridge.idle()
+    assert [call.path for call in zendesk.state.calls] == [
+        f"/api/v2/tickets/{ticket}.json",
+        f"/api/v2/organizations/{people.HARBOUR_COFFEE}.json",
+    ]
+
+
+async def test_a_burst_costs_a_few_calls_of_zendesk_and_one_of_slack_for_each(
+    slack: SlackServer, zendesk: ZendeskServer, warm: Connector
+) -> None:
+    many = tickets(zendesk, 100)
+    await asyncio.gather(*(zendesk.assign(ticket, people.NOOR) for ticket in many))
+    # All but the first two messages wait their turn, as rows: a person gets one a second.
+    await until(lambda: slack_calls(slack)["chat.postMessage"] >= 2)
+    await warm.sides.bridge.idle()
+    assert len(zendesk.state.calls) <= 20
+    runs = await warm.sides.bridge.list_runs()
+    assert {run["status"] for run in runs} <= {"succeeded", "waiting"}
+    assert set(slack_calls(slack)) == {"chat.postMessage"}
