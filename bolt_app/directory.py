@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import re
@@ -10,10 +11,11 @@ import unicodedata
 from typing import Protocol
 
 from bolt_app.paging import Call, pages
-from bolt_app.records import SlackPerson, channels_in, person_from
+from bolt_app.records import SlackPerson, channels_in, people_in, person_from
 from bolt_app.single_flight import SingleFlight
 from bolt_app.slack_errors import no_such_channel
 from bolt_app.text import is_channel_id, is_person_id
+from zendesk_bridge.flows.context import Context, working_on
 from zendesk_bridge.flows.errors import ConnectorError
 
 log = logging.getLogger(__name__)
@@ -22,6 +24,12 @@ log = logging.getLogger(__name__)
 KNOWN_FOR = 86_400.0
 #: How many channels are asked for at a time: Slack recommends no more.
 CHANNELS_A_PAGE = 200
+#: From so many unknown addresses at the same moment on, people are listed: 50 can be looked up by address a minute, and
+#: each page has 200.
+MANY = 20
+PEOPLE_A_PAGE = 200
+#: So many pages and no more: in a very large workspace, looking up each address is sooner done.
+PEOPLE_PAGES = 15
 #: No id is shorter: what is, is a name in capitals.
 ID_LENGTH = 9
 #: https://docs.slack.dev/reference/methods/conversations.create
@@ -72,6 +80,8 @@ class Directory:
         self._call = call
         self._memory = memory
         self._flights = SingleFlight()
+        # Whoever is looked up at this moment, and what a list said of them.
+        self._unknown: dict[str, SlackPerson | None] = {}
 
     def close(self) -> None:
         """Ends what is under way."""
@@ -107,9 +117,37 @@ class Directory:
         await self._memory.forget("slack_dm", user_id)
 
     async def _look_up(self, email: str) -> SlackPerson:
-        person = person_from(await self._call("users.lookupByEmail", email=email))
+        self._unknown[email] = None
+        try:
+            await asyncio.sleep(0)  # who is asked for at the same moment counts as well
+            if len(self._unknown) >= MANY:
+                await self._flights.do("people", self._list_people)
+            person = self._unknown[email]
+        finally:
+            del self._unknown[email]
+        if person is None:
+            person = person_from(await self._call("users.lookupByEmail", email=email))
         await self._teach("slack_user", email, person.id)
         return person
+
+    async def _list_people(self) -> None:
+        """Finds those who are unknown among everybody. https://docs.slack.dev/reference/methods/users.list"""
+        working_on.set(Context())  # it is no run's own
+        log.info("%d people are looked up in the list of everybody", len(self._unknown))
+        asked = pages(self._call, "users.list", limit=PEOPLE_A_PAGE)
+        left = PEOPLE_PAGES
+        try:
+            async with contextlib.aclosing(asked):
+                async for page in asked:
+                    for person in people_in(page):
+                        email = (person.email or "").lower()
+                        if email in self._unknown and not person.is_nobody:
+                            self._unknown[email] = person
+                    left -= 1
+                    if not left or all(self._unknown.values()):
+                        return
+        except ConnectorError as problem:
+            log.warning("people cannot be listed, and are looked up one by one: %s", problem.message)
 
     # Channels
 

@@ -31,6 +31,7 @@ TIERS = {
     "reactions.add": 50,
     "users.conversations": 50,
     "users.info": 100,
+    "users.list": 20,
     "users.lookupByEmail": 50,
 }
 

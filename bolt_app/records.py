@@ -138,7 +138,16 @@ def posted_from(identity: SlackIdentity, channel: str, message: Message) -> Post
 
 def person_from(answer: AsyncSlackResponse) -> SlackPerson:
     """Somebody, from an answer with a user in it."""
-    user = answer.get("user") or {}
+    return person_of(answer.get("user") or {})
+
+
+def people_in(answer: AsyncSlackResponse) -> list[SlackPerson]:
+    """The people on a page of users.list."""
+    return [person_of(each) for each in answer.get("members") or () if isinstance(each, dict)]
+
+
+def person_of(user: dict[str, Any]) -> SlackPerson:
+    """Somebody: https://docs.slack.dev/reference/objects/user-object"""
     profile = user.get("profile") or {}
     enterprise = user.get("enterprise_user") or {}
     real_name = user.get("real_name") or profile.get("real_name") or user.get("name") or ""

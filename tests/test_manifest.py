@@ -32,6 +32,7 @@ METHODS: dict[str, set[str]] = {
     "reactions.add": {"reactions:write"},
     "users.conversations": {"channels:read", "groups:read"},
     "users.info": {"users:read", "users:read.email"},
+    "users.list": {"users:read", "users:read.email"},
     "users.lookupByEmail": {"users:read", "users:read.email"},
     "views.open": set(),
     "views.publish": set(),

@@ -12,7 +12,7 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,11 @@ from typing import Any
 import pytest
 
 from bolt_app.cli import main
+from bolt_app.client import SlackClient
+from bolt_app.sandbox import SlackServer
 from bolt_app.settings import Settings
+from zendesk_bridge.flows.journal import Journal
+from zendesk_bridge.memory import Memory
 
 #: The command beside the interpreter that runs the tests.
 COMMAND = Path(sys.executable).with_name("zendesk-connector")
@@ -153,3 +157,21 @@ def start() -> Iterator[Callable[..., Process]]:
         if process.popen.poll() is None:
             process.popen.kill()
         process.popen.communicate()
+
+
+@pytest.fixture
+async def journal(tmp_path: Path) -> AsyncIterator[Journal]:
+    """A database."""
+    journal = Journal(tmp_path / "connector.db")
+    await journal.open()
+    yield journal
+    await journal.close()
+
+
+@pytest.fixture
+async def client(slack: SlackServer, journal: Journal) -> AsyncIterator[SlackClient]:
+    """What calls Slack, with a memory in the database."""
+    client = SlackClient(token="xoxb-sandbox", base_url=slack.url, memory=Memory(journal))
+    await client.start()
+    yield client
+    await client.close()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -17,22 +15,6 @@ from zendesk_bridge.flows.errors import NeedsInvite, Permanent, Transient
 from zendesk_bridge.flows.journal import Journal
 from zendesk_bridge.flows.model import utc_now
 from zendesk_bridge.memory import Memory
-
-
-@pytest.fixture
-async def journal(tmp_path: Path) -> AsyncIterator[Journal]:
-    journal = Journal(tmp_path / "connector.db")
-    await journal.open()
-    yield journal
-    await journal.close()
-
-
-@pytest.fixture
-async def client(slack: SlackServer, journal: Journal) -> AsyncIterator[SlackClient]:
-    client = SlackClient(token="xoxb-sandbox", base_url=slack.url, memory=Memory(journal))
-    await client.start()
-    yield client
-    await client.close()
 
 
 def listings(slack: SlackServer) -> int:
