@@ -135,7 +135,8 @@ async def _body(request: web.Request) -> bytes:
     if (request.content_length or 0) > BODY_LIMIT:
         raise web.HTTPRequestEntityTooLarge(BODY_LIMIT, request.content_length or 0)
     try:
-        async with asyncio.timeout(BODY_WITHIN):
+        # Most have arrived with their headers.
+        async with asyncio.timeout(None if request.content.is_eof() else BODY_WITHIN):
             body = await request.read()
     except TimeoutError as problem:
         raise web.HTTPRequestTimeout from problem

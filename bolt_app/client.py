@@ -97,7 +97,8 @@ class SlackClient:
         self.surfaces = Surfaces(self._call)
         self._parents: dict[tuple[str, str], str] = {}
         self._sent = Sent()
-        # How far our clock is ahead of Slack's, in seconds.
+        # The time that Slack told last, and how far our clock is ahead of it, in seconds.
+        self._told: str | None = None
         self._ahead = 0.0
 
     async def start(self) -> None:
@@ -407,8 +408,12 @@ class SlackClient:
             raise self._unanswered("broken_answer", f"What answered {method} is not Slack") from problem
 
     def _note_clock(self, headers: Mapping[str, str]) -> None:
-        with contextlib.suppress(KeyError, ValueError):
-            self._ahead = max(0.0, time.time() - parsedate_to_datetime(headers["Date"]).timestamp())
+        told = headers.get("Date")
+        if told == self._told or told is None:
+            return
+        self._told = told
+        with contextlib.suppress(ValueError):
+            self._ahead = max(0.0, time.time() - parsedate_to_datetime(told).timestamp())
 
     def _unanswered(self, code: str, message: str) -> Transient | Uncertain:
         """Whether it may have happened is a matter of whether anything was sent."""

@@ -58,6 +58,7 @@ async def test_a_burst_beyond_zendesks_budget_waits_as_rows_and_is_never_refused
     clock = zendesk.state.clock
     zendesk.state.clock = lambda: clock() + ahead  # a new minute has just begun
     zendesk.state.requests_per_minute = 8
+    zendesk.state.calls.clear()
     for number in range(12):
         ticket = zendesk.state.add_ticket(f"Ticket {number}", "…", requester_id=people.MIRA)
         await zendesk.assign(ticket["id"], people.NOOR)

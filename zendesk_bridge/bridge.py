@@ -243,8 +243,7 @@ class Bridge:
                 if starting and identify:
                     await self._journal.write(identify)  # the first report decides: a later one starts nothing
                 return False
-            for run in await self._runner.accept(event, wanting, identify):
-                log.info("event %s (%s) starts run %s", event.id, event.subject, run.id)
+            await self._runner.accept(event, wanting, identify)
         self.metrics.event_accepted(event.source)
         return True
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-import orjson
 import requests
 from zenpy import Zenpy
 from zenpy.lib.exception import ZenpyException
@@ -21,6 +20,7 @@ from zenpy.lib.exception import ZenpyException
 from zendesk_bridge.account import ZendeskSettings
 from zendesk_bridge.flows.catalog import Identity
 from zendesk_bridge.flows.errors import ConnectorError, Credentials, Permanent, Transient, Uncertain
+from zendesk_bridge.flows.model import from_json
 from zendesk_bridge.pacing import ZendeskPacing, lane_of
 from zendesk_bridge.session import THREADS, TOTAL_SECONDS, Session
 from zendesk_bridge.zendesk_errors import TOKEN_PATH, credentials
@@ -291,8 +291,8 @@ def _part(answer: dict[str, Any], name: str) -> dict[str, Any]:
 
 def _json_object(response: requests.Response) -> dict[str, Any]:
     try:
-        answer = orjson.loads(response.content)
-    except ValueError as problem:
+        answer = from_json(response.content)
+    except (ValueError, RecursionError) as problem:
         raise Uncertain("unexpected_answer", "Zendesk's answer is no JSON") from problem
     if not isinstance(answer, dict):
         raise Uncertain("unexpected_answer", "Zendesk's answer is no JSON object")

@@ -113,7 +113,9 @@ class Metrics:
         ):
             for value in values:
                 counter.labels(value)
-        self._counted: set[tuple[str, str, str]] = set()
+        # Looking a counter up by its labels takes longer than counting.
+        self._counted: dict[tuple[str, str, str], Counter] = {}
+        self._results: dict[str, Counter] = {}
         self._observe: dict[tuple[str, type[Any]], Callable[[float], None]] = {}
 
     def run_ended(self, status: str) -> None:
@@ -122,7 +124,9 @@ class Metrics:
 
     def event(self, result: str) -> None:
         """Counts a webhook request by what became of it."""
-        self._events.labels(result).inc()
+        if result not in self._results:
+            self._results[result] = self._events.labels(result)
+        self._results[result].inc()
 
     def event_accepted(self, source: str) -> None:
         """Counts an event that is stored with its runs, by its source: webhook, poll."""
@@ -134,12 +138,16 @@ class Metrics:
 
     def call(self, service: str, endpoint: str, outcome: str) -> None:
         """Counts a call to a service."""
-        called = (service, endpoint, outcome if _CODE.fullmatch(outcome) else OTHER)
-        if called not in self._counted:
+        called = (service, endpoint, outcome)
+        counter = self._counted.get(called)
+        if counter is None:
+            known = (service, endpoint, outcome if _CODE.fullmatch(outcome) else OTHER)
             if len(self._counted) >= MOST_CALLS:
-                called = (service, OTHER, OTHER)
-            self._counted.add(called)
-        self._calls.labels(*called).inc()
+                known = (service, OTHER, OTHER)
+            counter = self._calls.labels(*known)
+            if len(self._counted) < MOST_CALLS:
+                self._counted[called] = counter
+        counter.inc()
 
     def step(self, action: str, problem: BaseException | None, seconds: float) -> None:
         """Counts a call of a step, and what it took."""

@@ -7,7 +7,6 @@ import binascii
 import datetime as dt
 import hashlib
 import hmac
-import json
 import logging
 import re
 import sqlite3
@@ -18,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from zendesk_bridge import assignments
 from zendesk_bridge.flows.catalog import Trigger, describe_outputs
-from zendesk_bridge.flows.model import Event, parse_time, rfc3339, utc_now
+from zendesk_bridge.flows.model import Event, from_json, parse_time, rfc3339, utc_now
 from zendesk_bridge.records import Id, Record, Tags, Word, id_text, lenient
 
 log = logging.getLogger(__name__)
@@ -139,7 +138,7 @@ def parse_webhook(body: bytes, invocation: str | None = None) -> Event | None:
         invocation: the delivery's own id, the same for each of its tries.
     """
     try:
-        message = json.loads(body)
+        message = from_json(body)
     except (ValueError, RecursionError) as problem:
         raise NotAnObject("the body is no JSON") from problem
     if not isinstance(message, dict):
@@ -151,7 +150,8 @@ def parse_webhook(body: bytes, invocation: str | None = None) -> Event | None:
     try:
         envelope = _Body.model_validate(message)
         detail, change = envelope.detail, envelope.event if isinstance(envelope.event, dict) else {}
-        occurred = _moment(envelope.time or detail.get("updated_at") or rfc3339(utc_now()))
+        told = envelope.time or detail.get("updated_at")
+        occurred = _moment(told) if told else utc_now()
     except (ValidationError, ValueError, OverflowError) as problem:
         log.warning("an assignment event cannot be read: %s", _brief(problem))
         return None
@@ -170,11 +170,12 @@ def _in_notice(message: Mapping[str, Any], body: bytes, invocation: str | None) 
         occurred = _moment(stamp)
     except (ValueError, OverflowError):
         log.warning("a Zendesk trigger's message has no time: use {{ticket.updated_at_with_timestamp}} as updated_at")
-        occurred, event_id = rfc3339(utc_now()), invocation or hashlib.sha256(body).hexdigest()
+        occurred, event_id = utc_now(), invocation or hashlib.sha256(body).hexdigest()
     else:
         # Zendesk's own example has no seconds: a ticket may have gone to and fro within the minute.
         told_apart = invocation if invocation and _WITHOUT_SECONDS.search(str(stamp)) else ""
-        event_id = hashlib.sha256(f"{ticket_id} {assignee_id} {occurred} {told_apart}".encode()).hexdigest()
+        words = f"{ticket_id} {assignee_id} {rfc3339(occurred)} {told_apart}"
+        event_id = hashlib.sha256(words.encode()).hexdigest()
     return _event({"id": ticket_id, "assignee_id": assignee_id}, f"trigger-{event_id[:64]}", "webhook", occurred)
 
 
@@ -202,7 +203,8 @@ def _in_audit(audit: Any) -> list[Event]:
     audit_id = _id(audit.get("id"))
     if audit_id is None:
         raise ValueError(f"it has no id; its ticket is {audit.get('ticket_id')!r:.40}")
-    occurred = _moment(audit.get("created_at") or _of_epoch(audit.get("timestamp")))
+    created = audit.get("created_at")
+    occurred = _moment(created) if created else _of_epoch(audit.get("timestamp"))
     events = []
     for number, change in enumerate(changes, 1):
         fields = {
@@ -233,12 +235,12 @@ def with_ticket(event: Event, ticket: Mapping[str, Any]) -> Event:
     """A polled event with the ticket's fields as they are now."""
     own = {name: event.data[name] for name in ("assignee_id", "previous_assignee_id", "actor_id")}
     fields = {**_as_told(ticket), **own, "id": event.data["ticket_id"]}
-    return _event(fields, event.id, event.source, rfc3339(event.occurred_at)) or event
+    return _event(fields, event.id, event.source, event.occurred_at) or event
 
 
 def assignment_of(ticket: Mapping[str, Any], event_id: str) -> Event | None:
     """The event of a ticket as if it were assigned now to whom it is assigned: for a test with a live ticket."""
-    return _event(_as_told(ticket), event_id, "test", rfc3339(utc_now()))
+    return _event(_as_told(ticket), event_id, "test", utc_now())
 
 
 def _as_told(ticket: Mapping[str, Any]) -> dict[str, Any]:
@@ -246,7 +248,7 @@ def _as_told(ticket: Mapping[str, Any]) -> dict[str, Any]:
     return {**ticket, "form_id": ticket.get("ticket_form_id"), "custom_status": ticket.get("custom_status_id")}
 
 
-def _event(fields: Mapping[str, Any], event_id: str, source: str, occurred_at: str) -> Event | None:
+def _event(fields: Mapping[str, Any], event_id: str, source: str, occurred_at: dt.datetime) -> Event | None:
     """An assignment's event; None without a ticket's id. Other fields that are odd are left out."""
     ticket_id = _id(fields.get("id"))
     if ticket_id is None or not (ticket_id.isascii() and ticket_id.isdigit()):
@@ -259,14 +261,14 @@ def _event(fields: Mapping[str, Any], event_id: str, source: str, occurred_at: s
             **fields,
             "ticket_id": ticket_id,
             "via_channel": via.get("channel") if isinstance(via, Mapping) else None,
-            "occurred_at": occurred_at,
+            "occurred_at": rfc3339(occurred_at),
         },
     )
     return Event(
         id=event_id,
         type=ASSIGNMENT,
         source=source,
-        occurred_at=parse_time(occurred_at),
+        occurred_at=occurred_at,
         subject=f"ticket {ticket_id}",
         data=outputs.model_dump(mode="json"),
     )
@@ -277,22 +279,23 @@ def _id(value: Any) -> str | None:
     return text if isinstance(text, str) else None
 
 
-def _moment(value: Any) -> str:
-    """A time in our own form. Raises ValueError, OverflowError."""
-    moment = parse_time(str(value))
+def _moment(value: Any) -> dt.datetime:
+    """A time. Raises ValueError, OverflowError."""
+    moment = parse_time(str(value)).astimezone(dt.UTC)
     if not 2000 <= moment.year <= 2999:
         raise ValueError(f"its time is {moment.year}")
-    return rfc3339(moment)
+    return moment
 
 
-def _of_epoch(value: Any) -> str:
+def _of_epoch(value: Any) -> dt.datetime:
     """Seconds since 1970, as a time. Raises ValueError, OverflowError."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise ValueError("it has no time")  # noqa: TRY004 - all that is wrong with a payload is a ValueError
     try:
-        return rfc3339(dt.datetime.fromtimestamp(float(value), dt.UTC))
+        moment = dt.datetime.fromtimestamp(float(value), dt.UTC)
     except OSError as problem:
         raise ValueError("its time is out of range") from problem
+    return _moment(rfc3339(moment))
 
 
 def _brief(problem: Exception) -> str:

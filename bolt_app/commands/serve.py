@@ -21,10 +21,14 @@ def serve() -> None:
     if problems:
         raise SettingsError([*problems, "`zendesk-connector doctor` shows every setting and where it came from."])
     logs.configure(logging.INFO, settings)
+    logs.leave_out_what_no_line_shows()
+    import uvloop
+
     from bolt_app.server import serve as run
 
     # What is loaded stays, and little that is made later forms cycles: looking for them takes a tenth of the time.
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 50, 100)
-    asyncio.run(run(settings))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run(settings))

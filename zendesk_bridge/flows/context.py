@@ -21,6 +21,10 @@ class Context(NamedTuple):
     # When its event arrived, or it was taken up again, by the clock that nobody sets: what is read must be no older.
     arrived: float | None = None
 
+    def at(self, step: str) -> Context:
+        """The same run's work on another step."""
+        return Context(self.event, self.run, step, self.resumed, self.since, self.arrived)
+
 
 #: The work of the current task. Every run has a task of its own, so setting it needs no undoing.
 working_on: ContextVar[Context] = ContextVar("working_on", default=Context())  # noqa: B039 - it never changes

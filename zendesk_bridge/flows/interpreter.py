@@ -18,6 +18,8 @@ from zendesk_bridge.flows.template import Template
 
 #: What a skipped step leaves: every variable of it is empty.
 EMPTY: Mapping[str, Any] = {}
+#: The variables that say when a step starts.
+TIMES = ("now", "today")
 
 
 class Port(Protocol):
@@ -54,6 +56,8 @@ class CompiledStep:
     only_if: CompiledConditions | None
     inputs: tuple[tuple[Input, Any], ...]
     wanted: Wanted
+    # Whether it may use `now` or `today`.
+    tells_time: bool = False
     # The reads after this one, up to the next effect, that need nothing of it: they begin together with it.
     ahead: tuple[CompiledStep, ...] = ()
 
@@ -61,6 +65,13 @@ class CompiledStep:
     def stops(self) -> bool:
         """Whether the run ends where the step's conditions do not hold."""
         return self.step.only_if is not None and self.step.only_if.otherwise == "stop"
+
+    def values(self, variables: Mapping[str, Any], moment: dt.datetime) -> Values:
+        """The variables as the step sees them when it starts at that moment."""
+        if not self.tells_time:
+            return variables
+        now = rfc3339(moment)
+        return {**variables, "now": now, "today": now[:10]}
 
     def applies(self, values: Values) -> bool:
         """Whether the step's conditions hold. Raises FlowError."""
@@ -112,7 +123,7 @@ def compile_flow(flow: Flow, version: int, catalog: Catalog) -> CompiledFlow:
     """Makes a flow ready to run. Raises FlowError where an action is unknown or a template is wrong."""
     steps = [_compile_step(step, catalog) for step in flow.steps]
     wanted = _wanted(steps)
-    steps = [replace(step, wanted=Wanted(wanted[step.step.key])) for step in steps]
+    steps = [replace(step, wanted=Wanted(wanted[step.step.key]), tells_time=_tells_time(step)) for step in steps]
     steps = [replace(step, ahead=_ahead(steps, place)) for place, step in enumerate(steps)]
     return CompiledFlow(
         flow=flow,
@@ -134,13 +145,24 @@ def _wanted(steps: list[CompiledStep]) -> dict[str, frozenset[str]]:
     return {key: frozenset(used) for key, used in names.items()}
 
 
+def _templates_of(step: CompiledStep) -> Iterator[Template]:
+    """The templates of a step's inputs and conditions."""
+    for _, source in step.inputs:
+        yield from _templates(source)
+    for _, template in step.only_if.templates if step.only_if else ():
+        yield template
+
+
 def _references(step: CompiledStep) -> Iterator[tuple[str, ...]]:
     """The variables that a step's inputs and conditions name."""
-    templates = [template for _, source in step.inputs for template in _templates(source)]
-    templates += [template for _, template in (step.only_if.templates if step.only_if else ())]
-    for template in templates:
+    for template in _templates_of(step):
         for reference in template.references():
             yield reference.path or ("",)
+
+
+def _tells_time(step: CompiledStep) -> bool:
+    """Whether a step may use the time: as a variable, or as a text for the filter `date`."""
+    return any(name in template.source for template in _templates_of(step) for name in TIMES)
 
 
 def _ahead(steps: list[CompiledStep], place: int) -> tuple[CompiledStep, ...]:
@@ -220,12 +242,12 @@ async def interpret(flow: CompiledFlow, trigger: Values, port: Port) -> str | No
     variables: dict[str, Any] = {"trigger": trigger}
     for each in flow.steps:
         key, action = each.step.key, each.action
-        moment = rfc3339(await port.begins(key, action.id))
+        moment = await port.begins(key, action.id)
         outputs = port.recorded(key)
         if outputs:
             variables[key] = outputs
             continue
-        values = {**variables, "now": moment, "today": moment[:10]}
+        values = each.values(variables, moment)
         variables[key] = EMPTY
         inputs: dict[str, Any] = {}
         try:
@@ -265,9 +287,8 @@ async def interpret(flow: CompiledFlow, trigger: Values, port: Port) -> str | No
 def _read_ahead(steps: tuple[CompiledStep, ...], variables: Mapping[str, Any], port: Port) -> None:
     """Begins reads before their turn. Whatever is wrong with one of them is told when its turn comes."""
     now = utc_now()
-    moment = rfc3339(now)
-    values = {**variables, "now": moment, "today": moment[:10]}
     for each in steps:
+        values = each.values(variables, now)
         try:
             if not each.applies(values):
                 if each.stops:

@@ -139,7 +139,7 @@ class RunPort:
             self._steps.append(step)
         self._position += 1
         self._current = step
-        working_on.set(working_on.get()._replace(step=key))
+        working_on.set(working_on.get().at(key))
         return step.started_at
 
     def recorded(self, key: str) -> Mapping[str, Any] | None:
@@ -199,7 +199,7 @@ class RunPort:
             return
 
         async def read() -> Mapping[str, Any]:
-            working_on.set(working_on.get()._replace(step=key))
+            working_on.set(working_on.get().at(key))
             return await self._call(action, action.function, _with_wanted(compiled, inputs))
 
         task = asyncio.create_task(read(), name=f"{self.run.id} {key}, ahead")

@@ -283,7 +283,7 @@ class Runner:
         # What started this task may have been about another event.
         working_on.set(Context(run=run_id))
         try:
-            run = await self._go_on(run_id, loaded)
+            loaded = await self._go_on(run_id, loaded)
         except Stopping:
             return
         except StorageError as problem:
@@ -292,9 +292,11 @@ class Runner:
             self._again.add(run_id)
             await asyncio.sleep(STORAGE_PAUSE)
             return
-        if run is None:
+        if loaded is None:
             return
-        log.info("run %s %s%s", run.id, run.status, f": {run.error['code']}" if run.error else "")
+        run = loaded.run
+        why = f": {run.error['code']}" if run.error else ""
+        log.info("run %s (%s) %s%s", run.id, loaded.event.subject, run.status, why)
         if run.status.ended:
             self._ended(run)
         else:
@@ -302,8 +304,8 @@ class Runner:
         if not run.status.ended or run.turn is not None:
             self._asleep.add(run_id)  # when it has left, there may be somebody to wake
 
-    async def _go_on(self, run_id: str, loaded: _Loaded | None) -> Run | None:
-        """Takes a run up; None where there is nothing to do."""
+    async def _go_on(self, run_id: str, loaded: _Loaded | None) -> _Loaded | None:
+        """Takes a run up; returns how it stands then, None where there was nothing to do."""
         try:
             if loaded is None:
                 loaded = await self._journal.read(lambda connection: _load(connection, run_id))
@@ -318,13 +320,13 @@ class Runner:
                 run = loaded.run
                 loaded.run = await self._journal.write(lambda connection: turns.take(connection, run))
                 if loaded.run.status is RunStatus.WAITING:
-                    return loaded.run
+                    return loaded
             if self._is_stale(loaded):
                 # Nothing was done yet but reading: the ticket may have another assignee by now.
                 loaded.steps = []
                 await self._journal.write(lambda connection: store.delete_steps_from(connection, run_id, 0))
             await self._advance(loaded)
-            return loaded.run
+            return loaded
         except (StorageError, Stopping):
             raise
         except Exception as problem:
