@@ -71,7 +71,11 @@ def wire(settings: Settings, bridge_settings: BridgeSettings | None = None) -> S
     async def ask_for_invitation(email: str, flow: str, channel: str) -> None:
         await slack.post_to_person(email, invitation_needed(flow=flow, channel=channel))
 
+    async def find(email: str) -> None:
+        await slack.user_by_email(email)
+
     bridge.notices.send = tell
+    bridge.notices.find = find
     bridge.notices.send_invitation = ask_for_invitation
     return Sides(bridge=bridge, slack=slack)
 

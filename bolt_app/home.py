@@ -23,6 +23,8 @@ EVERY = 3.0
 EVERY_EACH = 0.75
 #: How long after opening it somebody's tab is kept up to date, in seconds.
 OPEN_FOR = 12 * 3600.0
+#: How long the services are not asked again how they are when somebody opens a tab, in seconds.
+CHECKED_EVERY = 30.0
 #: How long a tab is left alone that Slack did not take, in seconds.
 PAUSE = 30.0
 #: Runs shown.
@@ -55,6 +57,8 @@ class Homes:
         self._roles = roles
         self._every = every
         self._viewers: dict[str, _Viewer] = {}
+        # When the services were last asked how they are, by the loop's clock.
+        self._checked_at = float("-inf")
         self._dirty = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -88,6 +92,9 @@ class Homes:
         viewer.opened_at = now
         await self._bridge.memory.remember(_VIEWER, user_id, "")
         self._dirty.set()
+        if now - self._checked_at > CHECKED_EVERY:
+            self._checked_at = now
+            await self._bridge.connections.check_now(0)
 
     async def _keep_up(self) -> None:
         while True:
@@ -120,12 +127,14 @@ class Homes:
         return min(waits, default=None)
 
     async def _show(self, user_id: str, views: dict[Role, tuple[str, dict[str, Any]]]) -> None:
-        viewer = self._viewers[user_id]
+        viewer = self._viewers.get(user_id)
+        if viewer is None:
+            return  # a guest by now, who opened the tab meanwhile
         now = asyncio.get_running_loop().time()
         try:
             role = await self._roles.of(user_id)
             if role is Role.NOBODY:
-                del self._viewers[user_id]
+                self._viewers.pop(user_id, None)
                 await self._slack.surfaces.publish_home(user_id, refused_home(REFUSED))
                 return
             digest, view = views[role]
@@ -151,8 +160,9 @@ class Homes:
             connections, flows = await bridge.list_connections(), await bridge.list_flows()
             runs = await bridge.list_runs(RUNS + 1)
         except ConnectorError as problem:
+            log.warning("Home tabs cannot show anything: %s", problem.message)
             return HomeState(
-                connections=[], flows=[], runs=[], more_runs=False, database=problem.message, poll=None, admin=False
+                connections=[], flows=[], runs=[], more_runs=False, database="not_readable", poll=None, admin=False
             )
         return HomeState(
             connections=connections,

@@ -189,6 +189,7 @@ class Bridge:
                 is_awaited=lambda event: bool(self._starting_on(event)),
                 broke=self.connections.broke,
                 wanted_since=self.library.active_since,
+                changed=lambda: self.changed(),
             )
             self.poller.start()
 
@@ -259,7 +260,7 @@ class Bridge:
         assert self._runner is not None
         waiting = await self._journal.read(store.awaited_invitations)
         names = (name for name in waiting if name.startswith("invite:#"))
-        await self._runner.wake(f"invite:{channel}", *names)
+        await self._runner.wake(f"invite:{channel}", "invite:#", *names)
 
     async def _connection_mended(self, service: str) -> None:
         assert self._runner is not None

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from zendesk_bridge.flows.journal import Journal
 from zendesk_bridge.flows.model import parse_time, rfc3339, utc_now
 
+#: How late the news of a joining may be that a mention showed already.
+SAME_JOINING = dt.timedelta(minutes=10)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Membership:
@@ -35,11 +38,25 @@ class Channels:
             row = _row(connection, channel)
             if row is not None and rfc3339(at) <= max(row["joined_at"], row["left_at"] or ""):
                 return
+            if row is not None and _was_found(row) and rfc3339(at - SAME_JOINING) <= row["joined_at"]:
+                # The news of what a mention showed already.
+                connection.execute("update channels set joined_by = ?, left_at = null where id = ?", (by, channel))
+                return
             connection.execute(
                 "insert or replace into channels(id, joined_at, joined_by) values (?, ?, ?)", (channel, rfc3339(at), by)
             )
 
         await self._journal.write(work)
+
+    async def found(self, channel: str, at: dt.datetime) -> None:
+        """The app turns out to be in a channel, since whenever; whoever invited it needs no welcome any more."""
+        moment = rfc3339(at)
+        await self._journal.write(
+            lambda connection: connection.execute(
+                "insert or replace into channels(id, joined_at, welcomed_at) values (?, ?, ?)",
+                (channel, moment, moment),
+            )
+        )
 
     async def left(self, channel: str, at: dt.datetime) -> None:
         """The app is not in a channel any more."""
@@ -89,3 +106,7 @@ class Channels:
 def _row(connection: sqlite3.Connection, channel: str) -> sqlite3.Row | None:
     row: sqlite3.Row | None = connection.execute("select * from channels where id = ?", (channel,)).fetchone()
     return row
+
+
+def _was_found(row: sqlite3.Row) -> bool:
+    return row["joined_by"] is None and row["welcomed_at"] == row["joined_at"]

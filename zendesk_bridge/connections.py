@@ -96,12 +96,13 @@ class Connections:
     def _note(self, service: str, problem: ConnectorError | None) -> None:
         self._write(service, problem.code if problem else OK, _words(problem) if problem else None, None)
         self._set(service, problem.code if problem else OK)
-        self._poke.set()
 
     def _set(self, service: str, status: str) -> None:
         if self._status[service] != status:
             self._status[service] = status
             self._changed()
+            if status != OK:
+                self._poke.set()
 
     async def start(self) -> None:
         """Starts checking."""

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 
-from zendesk_bridge.flows.errors import ConnectorError, Credentials, Transient
+from zendesk_bridge.flows.errors import ConnectorError, Credentials, Transient, Uncertain
 from zendesk_bridge.flows.model import StoredFlow
 from zendesk_bridge.memory import Memory
 
@@ -14,6 +14,8 @@ log = logging.getLogger(__name__)
 
 #: Sends somebody (an e-mail address) plain text. Raises ConnectorError.
 Send = Callable[[str, str], Awaitable[None]]
+#: Finds somebody (an e-mail address), so that sending them something is one call. Raises ConnectorError.
+Find = Callable[[str], Awaitable[None]]
 #: Asks somebody (an e-mail address) to invite the app for a flow (its name) to a channel. Raises ConnectorError.
 SendInvitation = Callable[[str, str, str], Awaitable[None]]
 
@@ -27,6 +29,10 @@ _TOLD = "invitation_told"
 
 async def _send_nowhere(person: str, text: str) -> None:
     """Without a way to tell people, the log must do."""
+
+
+async def _find_nobody(person: str) -> None:
+    """The same."""
 
 
 async def _ask_nobody(person: str, flow: str, channel: str) -> None:
@@ -51,6 +57,8 @@ class Notices:
         self._pause = pause
         #: How people are told.
         self.send: Send = _send_nowhere
+        #: How people are found.
+        self.find: Find = _find_nobody
         #: How people are asked for an invitation.
         self.send_invitation: SendInvitation = _ask_nobody
         self._telling: dict[tuple[str, str], asyncio.Task[None]] = {}
@@ -98,12 +106,17 @@ class Notices:
                 log.warning("flow %s waits for an invitation to %s; it has no owner who could be told", key, channel)
                 return
             for _ in range(TRIES):
-                # Before it is sent: rather once too few than twice.
-                await self._memory.remember(_TOLD, about, owner)
+                told = False
                 try:
+                    await self.find(owner)
+                    # Before it is sent: rather once too few than twice.
+                    await self._memory.remember(_TOLD, about, owner)
+                    told = True
                     await self.send_invitation(owner, flow.name if flow else key, channel)
                     return
-                except (Transient, Credentials) as problem:
+                except (Transient, Credentials, Uncertain) as problem:
+                    if told and isinstance(problem, Uncertain):
+                        raise
                     await self._memory.forget(_TOLD, about)
                     log.info("the owner of flow %s is told later: %s", key, problem.message)
                     await asyncio.sleep(self._pause)

@@ -61,6 +61,7 @@ class Poller:
         is_awaited: Callable[[Event], bool],
         broke: Callable[[Credentials], None] = lambda problem: None,
         wanted_since: Callable[[], float] = time.time,
+        changed: Callable[[], None] = lambda: None,
     ) -> None:
         """
         Args:
@@ -69,6 +70,7 @@ class Poller:
             broke: told when Zendesk refused our credentials.
             wanted_since: when the first flow was switched on, in seconds since 1970: the first poll of all begins
                 there, an hour back at most.
+            changed: called when polling begins to fail, or works again.
         """
         self._wanted_since = wanted_since
         self._zendesk = zendesk
@@ -77,6 +79,7 @@ class Poller:
         self._handle = handle
         self._is_awaited = is_awaited
         self._broke = broke
+        self._changed = changed
         #: `ok`, or the code of what is wrong.
         self.state = OK
         self._cursor: int | None = None
@@ -114,12 +117,18 @@ class Poller:
             return self._failed(problem)
         except Exception:
             log.exception("polling Zendesk met a defect of this software")
-            self.state = "internal"
+            self._set("internal")
             return self._growing()
         if self.state != OK:
             log.info("polling Zendesk works again")
-        self.state, self._failures = OK, 0
+        self._set(OK)
+        self._failures = 0
         return pause
+
+    def _set(self, state: str) -> None:
+        if self.state != state:
+            self.state = state
+            self._changed()
 
     def _failed(self, problem: ConnectorError) -> float:
         if isinstance(problem, Credentials):
@@ -128,7 +137,7 @@ class Poller:
         if not isinstance(problem, Paced):
             if self.state != problem.code:
                 log.warning("Zendesk cannot be polled: %s. %s", problem.message, _hint(problem))
-            self.state = problem.code
+            self._set(problem.code)
         if wait is not None:
             return max(wait, SHORTEST_WAIT)
         return self._polling.refused if isinstance(problem, Permanent) else self._growing()

@@ -10,7 +10,7 @@ from typing import Any
 from slack_bolt.async_app import AsyncAck, AsyncRespond
 
 from bolt_app.views.help import sentence
-from zendesk_bridge.flows.errors import ConnectorError
+from zendesk_bridge.flows.errors import ConnectorError, StorageError
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +28,9 @@ _IN_SLACK = (
 
 def in_words(problem: ConnectorError) -> str:
     """What is wrong, and what to do, for somebody in Slack."""
+    if isinstance(problem, StorageError):
+        # Where the file lies is the host's business.
+        return "The connector's database does not work now. Its log and /healthz on its host say why."
     hint = problem.hint
     for typed, in_slack in _IN_SLACK:
         hint = hint.replace(typed, in_slack)

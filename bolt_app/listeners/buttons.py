@@ -33,7 +33,9 @@ class Press:
         self.trigger_id = str(body.get("trigger_id") or "")
         view = body.get("view") or {}
         self.modal_id = str(view.get("id") or "") if view.get("type") == "modal" else ""
-        self._in_message = bool(body.get("response_url")) and not view
+        # Not in a modal or the Home tab.
+        self.in_message = bool(body.get("response_url")) and not view
+        self.is_alone = str(action.get("action_id")).endswith(ids.ALONE)
         self._respond = respond
         self.role = Role.NOBODY
 
@@ -43,7 +45,7 @@ class Press:
         Args:
             instead: whether the answer takes the place of the message with the button.
         """
-        if self._in_message:
+        if self.in_message:
             await send(self._respond, message, instead=instead)
         else:
             await self.show(parts, as_modal("Action flows", message))
@@ -67,8 +69,10 @@ class Press:
 
 async def _switch(parts: Parts, press: Press, verb: str) -> None:
     await parts.bridge.request(verb, {"key": press.value}, press.by)
-    if press._in_message:
-        await press.say(parts, await pages.flows(parts, press.role, 0), instead=True)
+    if press.is_alone:
+        await press.say(parts, await pages.flow(parts, press.role, press.value), instead=True)
+    elif press.in_message:
+        await press.say(parts, await pages.flows_around(parts, press.role, press.value), instead=True)
 
 
 async def _activate(parts: Parts, press: Press) -> None:
@@ -108,7 +112,7 @@ async def _retry(parts: Parts, press: Press) -> None:
     await parts.bridge.request("retry", {"run": press.value}, press.by)
     if press.modal_id:
         await press.show(parts, run_modal(await parts.bridge.show_run(press.value)))
-    elif press._in_message:
+    elif press.in_message:
         await press.say(parts, sentence("The run is done again. /action-flows runs shows how it ends."))
 
 
@@ -132,7 +136,7 @@ def register(app: AsyncApp, parts: Parts) -> None:
     @app.action(re.compile(".*"))
     async def pressed(ack: AsyncAck, body: dict[str, Any], action: dict[str, Any], respond: AsyncRespond) -> None:
         await ack()
-        action_id = str(action.get("action_id")).removesuffix(ids.NEXT)
+        action_id = str(action.get("action_id")).removesuffix(ids.NEXT).removesuffix(ids.ALONE)
         if action_id not in BUTTONS:
             # Choosing in a form is an action too, and is read when the form is submitted.
             log.debug("nothing is done for the action %s", action_id)

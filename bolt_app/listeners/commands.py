@@ -51,7 +51,7 @@ async def _runs(parts: Parts, typed: Typed) -> Message:
 
 
 async def _status(parts: Parts, typed: Typed) -> Message:
-    return await pages.status(parts)
+    return await pages.status(parts, typed.role)
 
 
 async def _help(parts: Parts, typed: Typed) -> Message:

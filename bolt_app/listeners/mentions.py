@@ -35,7 +35,7 @@ def register(app: AsyncApp, parts: Parts) -> None:
         membership = await _membership(parts, channel)
         if membership is None or membership.left_at is not None:
             # It has been there since before anybody recorded it.
-            await parts.bridge.channels.joined(channel, None, happened_at(event))
+            await parts.bridge.channels.found(channel, happened_at(event))
         elif _is_invitation(membership, user, happened_at(event)):
             return
         thread = str(event.get("thread_ts") or event["ts"])
@@ -43,6 +43,7 @@ def register(app: AsyncApp, parts: Parts) -> None:
             await delivery.settle()
             await parts.slack.surfaces.whisper(channel, user, sentence(REFUSED), thread_ts=thread)
             return
+        await parts.slack.thread_parent(channel, thread)  # asked for while it can be done again
         await delivery.settle()
         await parts.slack.post(channel, mention_help()["text"], thread_ts=thread)
 

@@ -7,7 +7,7 @@ from typing import Any
 from bolt_app.parts import Parts
 from bolt_app.roles import Role
 from bolt_app.views.connections import status as status_view
-from bolt_app.views.flows import flow_list, flow_shown
+from bolt_app.views.flows import PAGE, flow_list, flow_shown, problem_words
 from bolt_app.views.runs import run_list
 
 Message = dict[str, Any]
@@ -23,6 +23,13 @@ async def flows(parts: Parts, role: Role, offset: int) -> Message:
     return flow_list(await parts.bridge.list_flows(), offset=offset, admin=role is Role.ADMIN)
 
 
+async def flows_around(parts: Parts, role: Role, key: str) -> Message:
+    """The page of the flows that has one of them."""
+    keys = [flow["key"] for flow in await parts.bridge.list_flows()]
+    place = keys.index(key) if key in keys else 0
+    return await flows(parts, role, place - place % PAGE)
+
+
 async def flow(parts: Parts, role: Role, key: str) -> Message:
     """One flow. Raises NotFound, naming the nearest."""
     return flow_shown(await parts.bridge.show_flow(key), admin=role is Role.ADMIN)
@@ -36,7 +43,7 @@ async def runs(parts: Parts, role: Role, flow: str | None, offset: int) -> Messa
     return run_list(found[:RUNS], flow=flow, offset=offset, more=len(found) > RUNS, admin=role is Role.ADMIN)
 
 
-async def status(parts: Parts) -> Message:
+async def status(parts: Parts, role: Role) -> Message:
     """How the connections and the flows are, asked now."""
     bridge = parts.bridge
     await bridge.connections.check_now(CHECK_WITHIN)
@@ -48,6 +55,8 @@ async def status(parts: Parts) -> Message:
         poll=readiness.parts.get("poll"),
         flows_active=sum(flow["active"] for flow in flows),
         flows=len(flows),
-        problems=[f"{flow['key']}: {flow['problem']}" for flow in flows if flow["problem"]],
+        problems=[
+            f"{flow['key']}: {problem_words(flow, admin=role is Role.ADMIN)}" for flow in flows if flow["problem"]
+        ],
         waiting=await bridge.waiting_runs(),
     )

@@ -158,7 +158,8 @@ class _Test:
         finally:
             showing.cancel()
             await asyncio.gather(showing, return_exceptions=True)
-        await self._show(result)
+        if not await self._show(result):
+            await self._show(views.not_shown(self._name))
 
     async def _result(self) -> View:
         bridge, wanted = self._parts.bridge, self._wanted
@@ -191,10 +192,13 @@ class _Test:
             self._dirty.clear()
             await self._show(views.under_way(self._name, steps=self._steps, dry=not self._wanted.really))
 
-    async def _show(self, view: View) -> None:
+    async def _show(self, view: View) -> bool:
+        """Whether Slack took it, or nobody looks any more."""
         await asyncio.sleep(self._not_before - asyncio.get_running_loop().time())
         try:
             await self._parts.slack.surfaces.update_modal(self._view_id, view)
         except ConnectorError as problem:
-            # Most likely it was closed.
-            log.info("a test is not shown any more: %s", problem.message)
+            is_closed = problem.code == "not_found"
+            log.log(logging.INFO if is_closed else logging.WARNING, "a test is not shown: %s", problem.message)
+            return is_closed
+        return True

@@ -61,7 +61,7 @@ def flow_rows(flow: Flow, *, admin: bool) -> list[Block]:
     lines = [f"{mark(state)} *{safe(flow['name'], 200)}*   {code(flow['key'])}", f"{state} · {trigger_words(flow)}"]
     lines.append(last_run_words(flow))
     if flow["problem"]:
-        lines.append(f"{WARNING} {safe(flow['problem'])}")
+        lines.append(f"{WARNING} {safe(problem_words(flow, admin=admin))}")
     return [section("\n".join(lines)), *actions(flow_buttons(flow, admin=admin))]
 
 
@@ -81,20 +81,30 @@ def last_run_words(flow: Flow) -> str:
     return f"last run{at}: {mark(last['status'])} {last['status']}{wrong}"
 
 
-def flow_buttons(flow: Flow, *, admin: bool) -> list[Block]:
-    """What may be done with a flow."""
-    key = flow["key"]
+def problem_words(flow: Flow, *, admin: bool) -> str:
+    """What is wrong with a flow's file. It may quote the file, which is for admins."""
+    return str(flow["problem"]) if admin else "its file is wrong"
+
+
+def flow_buttons(flow: Flow, *, admin: bool, alone: bool = False) -> list[Block]:
+    """What may be done with a flow.
+
+    Args:
+        alone: whether it is not one of a list: then switching it shows it again, not the list.
+    """
+    key, end = flow["key"], ids.ALONE if alone else ""
     row = []
     if admin and flow["version"]:
         if flow.get("file_decides"):
             pass
         elif flow["active"]:
             ask = f"{flow['name']} then starts on nothing until it is switched on again."
-            row.append(button("Switch off", ids.FLOW_DEACTIVATE, key, confirm=ask))
+            row.append(button("Switch off", ids.FLOW_DEACTIVATE + end, key, confirm=ask))
         else:
-            row.append(button("Switch on", ids.FLOW_ACTIVATE, key, style="primary"))
+            row.append(button("Switch on", ids.FLOW_ACTIVATE + end, key, style="primary"))
         row.append(button("Test…", ids.FLOW_TEST, key))
-    return [*row, button("Runs", ids.FLOW_RUNS, key), button("Details", ids.FLOW_SHOW, key)]
+    row.append(button("Runs", ids.FLOW_RUNS, key))
+    return row if alone else [*row, button("Details", ids.FLOW_SHOW, key)]
 
 
 def flow_shown(flow: Flow, *, admin: bool) -> Message:
@@ -116,7 +126,7 @@ def flow_shown(flow: Flow, *, admin: bool) -> Message:
         lines.append(safe(flow["description"], 1_000))
     lines.append(last_run_words(flow))
     if flow["problem"]:
-        lines.append(f"{WARNING} {safe(flow['problem'])}")
+        lines.append(f"{WARNING} {safe(problem_words(flow, admin=admin))}")
     blocks = [section("\n".join(lines))]
     small = []
     if flow["owner"]:
@@ -127,7 +137,7 @@ def flow_shown(flow: Flow, *, admin: bool) -> Message:
             small.append("its file decides whether it is active")
     if small:
         blocks.append(context(*small))
-    blocks += actions(each for each in flow_buttons(flow, admin=admin) if each["action_id"] != ids.FLOW_SHOW)
+    blocks += actions(flow_buttons(flow, admin=admin, alone=True))
     if admin and flow.get("text"):
         blocks.append(file_text(flow["text"]))
     return message(cut(f"{safe(flow['name'], 200)}: {state}", 500), blocks)

@@ -9,7 +9,20 @@ from bolt_app.views import ids
 from bolt_app.views.connections import connection_rows, service_words
 from bolt_app.views.flows import flow_rows
 from bolt_app.views.runs import run_rows
-from bolt_app.views.words import VIEW_BLOCKS, Block, View, actions, button, context, divider, header, safe, section
+from bolt_app.views.words import (
+    VIEW_BLOCKS,
+    VIEW_BYTES,
+    Block,
+    View,
+    actions,
+    button,
+    context,
+    divider,
+    header,
+    safe,
+    section,
+    size,
+)
 
 #: Blocks that are kept for the last runs and the last line.
 _LAST = 28
@@ -46,16 +59,19 @@ def home(state: HomeState) -> View:
     if not state.connections:
         blocks.append(section("Nothing is connected yet."))
     blocks += [divider(), header("Action flows")]
+    last = _runs(state)
+    room = VIEW_BYTES - size(blocks) - size(last)
     for place, flow in enumerate(state.flows):
         rows = flow_rows(flow, admin=state.admin)
-        if len(blocks) + len(rows) > VIEW_BLOCKS - _LAST - 1:
+        room -= size(rows)
+        if len(blocks) + len(rows) > VIEW_BLOCKS - _LAST - 1 or room < 0:
             left = len(state.flows) - place
             blocks.append(context(f"… {left} more: `/action-flows list`"))
             break
         blocks += rows
     if not state.flows:
         blocks.append(section("There is no action flow yet."))
-    blocks += [divider(), header("Last runs"), *_runs(state), divider()]
+    blocks += [divider(), header("Last runs"), *last, divider()]
     more = "`/action-flows help` says what else there is. To let flows post in a channel, type there:"
     return {"type": "home", "blocks": [*blocks, context(f"{more} `/invite @Zendesk Connector`")]}
 

@@ -12,5 +12,8 @@ RUN_RETRY = "run_retry"
 #: Ends the name of the second of two like buttons: within a block no name comes twice.
 NEXT = "_next"
 
+#: Ends the name of a button of one thing that is shown by itself, not in a list.
+ALONE = "_alone"
+
 TEST_FORM = "test_form"
 TEST_WARNING = "test_warning"

@@ -10,6 +10,7 @@ from bolt_app.views import ids
 from bolt_app.views.words import (
     TEXT,
     VIEW_BLOCKS,
+    VIEW_BYTES,
     Block,
     Message,
     View,
@@ -26,6 +27,7 @@ from bolt_app.views.words import (
     modal,
     safe,
     section,
+    size,
     took,
     when,
 )
@@ -105,9 +107,11 @@ def run_modal(run: Run, *, title: str = "Run") -> View:
 def within_view(blocks: list[Block], run: Run) -> list[Block]:
     """Some blocks, and after them as many steps of a run as a view holds."""
     blocks = list(blocks)
+    room = VIEW_BYTES - size(blocks)
     for place, step in enumerate(run["steps"]):
         rows = step_rows(step)
-        if len(blocks) + len(rows) > VIEW_BLOCKS - 1:
+        room -= size(rows)
+        if len(blocks) + len(rows) > VIEW_BLOCKS - 1 or room < 0:
             left = len(run["steps"]) - place
             command = f"zendesk-connector runs show {run['id'] or ''}".strip()
             blocks.append(context(f"… {left} more steps: {code(command, 300)} on the connector's host"))

@@ -128,6 +128,12 @@ def not_tested(flow_name: str, message: str, hint: str) -> View:
     return modal("Test", [section(f"{words}\n{safe(hint, 1_000)}".strip())])
 
 
+def not_shown(flow_name: str) -> View:
+    """A test whose result Slack did not take."""
+    words = f"{WARNING} *{safe(flow_name, 200)}* was tested, and Slack does not show the result."
+    return modal("Test", [section(f"{words}\nThe connector's log says why; `/action-flows runs` shows real runs.")])
+
+
 def _sending(step: Mapping[str, Any], *, dry: bool) -> list[Block]:
     """What a step sends, as its reader sees it; nothing of a step that sends nothing."""
     text = step["inputs"].get("message") or step["inputs"].get("text")

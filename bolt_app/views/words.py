@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -17,6 +18,8 @@ View = dict[str, Any]
 TEXT, BUTTON, VALUE = 3_000, 75, 2_000
 #: Characters of all texts of a message, blocks of a message, blocks of a modal or Home tab.
 MESSAGE_TEXT, MESSAGE_BLOCKS, VIEW_BLOCKS = 12_000, 50, 100
+#: Bytes of a view's blocks: Slack takes 250 KB, and what is around them needs room.
+VIEW_BYTES = 230_000
 
 MARKS = {
     "succeeded": ":white_check_mark:",
@@ -178,6 +181,11 @@ def message(text: str, blocks: list[Block]) -> Message:
             break
         kept.append(block)
     return {"response_type": "ephemeral", "text": cut(text, TEXT) or NOTHING, "blocks": kept}
+
+
+def size(blocks: list[Block]) -> int:
+    """Bytes of some blocks as Slack's SDK sends them, with every character that is not ASCII escaped."""
+    return len(json.dumps(blocks))
 
 
 def modal(title: str, blocks: list[Block], **more: Any) -> View:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from bolt_app.roles import REFUSED, Roles
 from bolt_app.sandbox import Fault, SlackServer
 from bolt_app.sandbox.people import ADA, BEN, GUEST, NOOR
 from bolt_app.server import Connector
+from zendesk_bridge.sandbox import Fault as ZendeskFault
 from zendesk_bridge.sandbox import ZendeskServer, people
 
 RECIPE = "notify-assigned-agents"
@@ -143,4 +145,35 @@ async def test_a_tab_says_that_the_database_cannot_be_read(
 
     monkeypatch.setattr(connector.sides.bridge, "list_flows", broken)
     await homes.opened(ADA.id)
-    await until(lambda: "disk I/O error" in shown(slack, ADA.id))
+    await until(lambda: "The database does not work: not_readable" in shown(slack, ADA.id))
+    assert "connector.db" not in shown(slack, ADA.id)
+
+
+async def test_opening_a_tab_asks_how_the_services_are_so_that_an_outage_shows(
+    homes: Homes, slack: SlackServer, zendesk: ZendeskServer, connector: Connector
+) -> None:
+    await until(lambda: set(connector.sides.bridge.connections.statuses.values()) == {"ok"})
+    zendesk.state.faults.append(ZendeskFault(path="*", kind="status", status=503, times=-1))
+    await homes.opened(ADA.id)
+    await until(lambda: "Zendesk" in shown(slack, ADA.id) and "`unavailable`" in shown(slack, ADA.id))
+
+
+async def test_a_guest_who_opens_a_tab_while_tabs_are_shown_holds_nobody_up(
+    homes: Homes, slack: SlackServer, connector: Connector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await homes.opened(NOOR.id)
+    await homes.opened(BEN.id)
+    await until(lambda: bool(shown(slack, NOOR.id) and shown(slack, BEN.id)))
+    views = homes._views
+
+    async def meanwhile() -> Any:
+        monkeypatch.setattr(homes, "_views", views)
+        slack.state.people[NOOR.id] = replace(NOOR, is_restricted=True)
+        homes._roles._known.clear()
+        await homes.opened(NOOR.id)
+        return await views()
+
+    monkeypatch.setattr(homes, "_views", meanwhile)
+    await connector.sides.bridge.request("deactivate", {"key": RECIPE}, "a test")
+    await until(lambda: "inactive" in shown(slack, BEN.id))
+    assert REFUSED in shown(slack, NOOR.id)

@@ -324,3 +324,22 @@ async def test_whoever_shows_the_connections_hears_of_each_change_and_may_have_t
         assert heard == ["ok", "unreachable", "ok"]
     finally:
         await connections.stop()
+
+
+@pytest.mark.parametrize("problem", [REVOKED, AWAY])
+async def test_what_somebody_asks_in_a_bad_moment_is_asked_again_by_itself(
+    journal: Journal, problem: Exception
+) -> None:
+    service = Service("slack")
+    watched = Watched(journal, service)
+    await watched.connections.start()
+    try:
+        await watched.see(slack="ok")
+        await asyncio.sleep(0.05)  # nothing is left to be checked
+        service.answers = [problem]
+        await watched.connections.check_now(1)
+        assert service.asked >= 2
+        await watched.see(slack="ok")
+        assert not watched.connections.is_broken("slack")
+    finally:
+        await watched.connections.stop()

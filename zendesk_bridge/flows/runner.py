@@ -169,7 +169,10 @@ class Runner:
                 self._enqueue(each.run.id, each)
 
     async def wake(self, *names: str) -> None:
-        """Lets the runs that wait for one of these go on: `invite:C…`, `connection:slack`."""
+        """Lets the runs that wait for one of these go on: `invite:C…`, `connection:slack`.
+
+        A run that is just about to wait goes on also where a name only begins what it waits for.
+        """
         for name in names:
             self._remember_woken(name)
         await self._journal.write(lambda connection: store.wake_waiting_for(connection, names))
@@ -279,6 +282,9 @@ class Runner:
         self._woken = {each: at for each, at in self._woken.items() if now - at < WOKEN_FOR}
         self._woken[name] = now
 
+    def _was_woken(self, name: str, since: float) -> bool:
+        return any(at > since and name.startswith(woken) for woken, at in self._woken.items())
+
     async def _execute(self, run_id: str, loaded: _Loaded | None) -> None:
         # What started this task may have been about another event.
         working_on.set(Context(run=run_id))
@@ -367,7 +373,7 @@ class Runner:
         except Suspended as pause:
             run.status, run.wake_at = RunStatus.WAITING, pause.until
             run.waiting_for, run.error, run.note = pause.waiting_for, pause.error, pause.note
-            if pause.waiting_for and self._woken.get(pause.waiting_for, began) > began:
+            if pause.waiting_for and self._was_woken(pause.waiting_for, began):
                 run.wake_at = utc_now()
         except (StorageError, Stopping):
             raise

@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from driving import Drive, until, words
 
 from bolt_app.roles import ADMINS_ONLY, REFUSED
-from bolt_app.sandbox import payloads
+from bolt_app.sandbox import SlackServer, payloads
 from bolt_app.sandbox.people import ADA, GUEST, NOOR, STRANGER
+from bolt_app.server import Connector
 from bolt_app.views import ids
 from zendesk_bridge.sandbox import ZendeskServer, people
 
 RECIPE = "notify-assigned-agents"
 NAME = "Notify agents of newly assigned tickets"
+FLOW = """
+key: tell-{number}
+name: Tell {number}
+trigger:
+  event: zendesk.ticket_agent_assignment_changed
+steps:
+  - key: post
+    action: slack.post_message_to_channel
+    inputs: {{channel: "#random", message: "Ticket {{{{ trigger.ticket_id }}}} has an agent"}}
+"""
 #: Only admins may press these.
 FOR_ADMINS = (ids.FLOW_ACTIVATE, ids.FLOW_DEACTIVATE, ids.FLOW_TEST, ids.RUN_SHOW, ids.RUN_RETRY)
 FOR_MEMBERS = (ids.FLOW_SHOW, ids.FLOW_RUNS, ids.FLOWS_PAGE, ids.RUNS_PAGE)
@@ -47,6 +60,32 @@ async def test_a_flow_is_switched_in_the_list_which_is_shown_anew(drive: Drive) 
     await drive.press(ids.FLOW_ACTIVATE, ADA.id, value=RECIPE)
     assert ids.FLOW_DEACTIVATE in words(await drive.response())
     assert await is_active(drive)
+
+
+async def test_a_flow_that_is_shown_by_itself_is_shown_anew_when_it_is_switched(drive: Drive) -> None:
+    await drive.press(ids.FLOW_DEACTIVATE + ids.ALONE, ADA.id, value=RECIPE)
+    answer = await drive.response()
+    assert answer["replace_original"] is True
+    assert ids.FLOW_ACTIVATE + ids.ALONE in words(answer)
+    await drive.press(ids.FLOW_SHOW, ADA.id, value=RECIPE, view_id=await home(drive))
+    modal_id, modal = await drive.view()
+    assert ids.FLOW_ACTIVATE + ids.ALONE in words(modal)
+    await drive.press(ids.FLOW_ACTIVATE + ids.ALONE, ADA.id, value=RECIPE, view_id=modal_id)
+    await drive.view(lambda text: ids.FLOW_DEACTIVATE + ids.ALONE in text)
+    assert await is_active(drive)
+
+
+async def test_the_page_with_the_flow_that_was_switched_is_shown(
+    slack: SlackServer, start_connector: Callable[..., Awaitable[Connector]], tmp_path: Path
+) -> None:
+    for number in range(20):
+        (tmp_path / f"{number}.yml").write_text(FLOW.format(number=number))
+    connector = await start_connector(recipe=False, connector_flows=tmp_path)
+    drive = Drive(slack=slack, connector=connector, socket_mode=False)
+    await drive.press(ids.FLOW_ACTIVATE, ADA.id, value="tell-5")
+    answer = words(await drive.response())
+    assert "tell-5" in answer
+    assert "tell-10" not in answer, "that is on the first page"
 
 
 async def test_a_flow_is_switched_in_the_home_tab_which_follows_by_itself(drive: Drive) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ import pytest
 from driving import Drive, words
 
 from bolt_app.roles import ADMINS_ONLY, REFUSED
+from bolt_app.sandbox import SlackServer
 from bolt_app.sandbox.people import ADA, BEN, GUEST, NOOR, ONE_CHANNEL_GUEST, STRANGER
 from bolt_app.sandbox.records import Fault
+from bolt_app.server import Connector
 from zendesk_bridge.flows.errors import StorageError
 from zendesk_bridge.sandbox import ZendeskServer, people
 
@@ -53,6 +56,19 @@ async def test_one_flow_is_shown_to_admins_with_its_file(drive: Drive) -> None:
     answer = words(await drive.command(f"show {RECIPE}", NOOR.id))
     assert NAME in answer
     assert "slack.send_direct_message" not in answer
+
+
+async def test_what_a_broken_file_says_is_for_admins(
+    slack: SlackServer, start_connector: Callable[..., Awaitable[Connector]], tmp_path: Path
+) -> None:
+    (tmp_path / "broken.yml").write_text("key: broken\nname: Broken\nsecret-salary: 1\n")
+    connector = await start_connector(recipe=False, connector_flows=tmp_path)
+    drive = Drive(slack=slack, connector=connector, socket_mode=False)
+    for typed in ("list", "show broken", "status"):
+        assert "secret-salary" in words(await drive.command(typed, ADA.id)), typed
+        answer = words(await drive.command(typed, NOOR.id))
+        assert "secret-salary" not in answer, typed
+        assert "its file is wrong" in answer, typed
 
 
 async def test_an_unknown_key_or_verb_suggests_the_nearest(drive: Drive) -> None:
@@ -177,7 +193,9 @@ async def test_a_bridge_that_cannot_answer_says_why(drive: Drive, monkeypatch: p
     monkeypatch.setattr(
         bridge, "list_flows", lambda: broken(StorageError("connector.db cannot be read: disk I/O error"))
     )
-    assert said(await drive.command("list", ADA.id)).startswith("connector.db cannot be read: disk I/O error. Check")
+    answer = said(await drive.command("list", ADA.id))
+    assert answer.startswith("The connector's database does not work now.")
+    assert "connector.db" not in answer, "where it lies is the host's business"
     monkeypatch.setattr(bridge, "list_flows", lambda: broken(ZeroDivisionError("x")))
     assert said(await drive.command("list", ADA.id)).startswith("This met a defect of the connector.")
 

@@ -72,6 +72,21 @@ async def test_an_invitation_lets_a_waiting_run_go_on(
     assert [message.text for message in slack.state.posted(channel)] == ["Ticket 101 has an agent"]
 
 
+async def test_an_invitation_is_not_missed_while_slack_still_says_that_the_app_is_not_there(
+    slack: SlackServer, zendesk: ZendeskServer, start_connector: StartConnector, tmp_path: Path
+) -> None:
+    (tmp_path / "tell.yml").write_text(FLOW.format(channel="#random"))
+    connector = await start_connector(recipe=False, connector_flows=tmp_path)
+    slack.state.faults.append(Fault(method="users.conversations", kind="slow_after", delay=0.5))
+    await zendesk.assign(people.GRINDER, people.NOOR)
+    async with asyncio.timeout(5):
+        while not slack.state.calls_to("users.conversations"):  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.01)
+    await delivery_to(connector, slack).event(slack.state.invite(RANDOM.id, inviter=ADA.id))
+    await status(connector, "succeeded")
+    assert len(slack.state.posted(RANDOM.id)) == 1
+
+
 async def test_an_invitation_elsewhere_changes_nothing(
     slack: SlackServer, zendesk: ZendeskServer, start_connector: StartConnector, tmp_path: Path
 ) -> None:

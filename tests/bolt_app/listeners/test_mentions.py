@@ -120,3 +120,33 @@ async def test_help_that_was_refused_is_given_later_and_what_is_unclear_is_not_s
         await settled(again)
         await again.stop()
     assert len(slack.state.posted(SUPPORT.id)) == 1
+
+
+async def test_help_that_slack_was_not_asked_to_post_yet_is_given_after_a_restart(
+    delivery: SlackDelivery, start_connector: StartConnector, connector: Connector, slack: SlackServer
+) -> None:
+    slack.state.faults.append(Fault(method="conversations.replies", kind="slow", delay=9.0))
+    await delivery.event(mention(slack, ADA.id, SUPPORT.id))
+    async with asyncio.timeout(5):
+        while slack.state.faults and slack.state.faults[0].times:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.02)
+    await connector.stop()
+    slack.state.faults.clear()
+    await settled(await start_connector())
+    assert len(slack.state.posted(SUPPORT.id)) == 1
+
+
+async def test_the_late_news_of_an_invitation_brings_no_welcome_after_the_help(
+    delivery: SlackDelivery, connector: Connector, slack: SlackServer
+) -> None:
+    asked = mention(slack, ADA.id, RANDOM.id, at=1_800_000_000.0)
+    slack.state.clock = lambda: 1_800_000_004.0
+    invitation = slack.state.invite(RANDOM.id, inviter=ADA.id)
+    await delivery.event(asked)
+    await settled(connector)
+    await delivery.event(invitation)
+    await settled(connector)
+    assert (len(slack.state.posted(RANDOM.id)), len(slack.state.ephemerals)) == (1, 0)
+    known = await connector.sides.bridge.channels.get(RANDOM.id)
+    assert known is not None
+    assert known.joined_by == ADA.id

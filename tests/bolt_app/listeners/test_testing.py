@@ -161,3 +161,11 @@ async def test_a_modal_that_was_closed_meanwhile_harms_nothing(drive: Drive, ass
     await drive.submit(view_id, ADA.id, typed(how="real"))
     await drive.submit(view_id, ADA.id, {})
     await until(lambda: len(drive.slack.state.messages_to(NOOR.id)) == 1)
+
+
+async def test_a_result_that_slack_does_not_take_is_said_to_be_there(drive: Drive, assigned: None) -> None:
+    view_id = await form(drive)
+    drive.slack.state.faults.append(Fault(method="views.update", kind="error", error="view_too_large"))
+    await drive.submit(view_id, ADA.id, typed())
+    _, view = await drive.view(lambda text: "Slack does not show the result" in text)
+    assert "was tested" in words(view)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
 import sample_views
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -153,3 +154,26 @@ def test_the_modals_of_a_test(flow: dict[str, Any], run: dict[str, Any], words: 
     a_view(testing.not_tested(words, words, words))
     sent = [text for step in run["steps"] for text in markup(testing._sending(step, dry=dry))]
     a_view(testing.ended(run, flow_name=words, dry=dry, starts=not dry), may_be_markup=tuple(sent))
+
+
+@pytest.mark.parametrize("character", ["\U0001f600", "漢"])
+def test_characters_that_take_many_bytes_leave_views_within_250_kilobytes(character: str) -> None:
+    values = {f"v{number}": character * 700 for number in range(3)}
+    step = sample_views.RUN["steps"][0] | {
+        "inputs": values,
+        "outputs": {f"o{name}": each for name, each in values.items()},
+    }
+    view = run_modal(sample_views.RUN | {"steps": [step] * 40})
+    a_view(view)
+    assert "more steps" in json.dumps(view["blocks"][-1])
+    error = {"code": "x", "message": character * 400, "hint": character * 400}
+    state = HomeState(
+        connections=sample_views.CONNECTIONS,
+        flows=[sample_views.FLOW | {"name": character * 150, "problem": character * 400}] * 60,
+        runs=[sample_views.RUN | {"error": error}] * 10,
+        more_runs=True,
+        database="ok",
+        poll="ok",
+        admin=True,
+    )
+    a_view(home(state))
