@@ -33,6 +33,8 @@ def rfc3339(moment: dt.datetime) -> str:
     """`2026-11-22T20:04:51.123456Z`: the form every time has in JSON and in the database."""
     if moment.tzinfo is not dt.UTC:
         moment = moment.astimezone(dt.UTC)
+    if moment.microsecond:  # then orjson writes it so, and in a fraction of the time
+        return orjson.dumps(moment, option=orjson.OPT_UTC_Z)[1:-1].decode()
     return moment.isoformat("T", "microseconds")[:-6] + "Z"
 
 

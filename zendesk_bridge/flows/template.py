@@ -92,7 +92,7 @@ class Template:
         buffer = _Buffer()
         try:
             for node in self._parsed.nodes:
-                node.render(context, buffer)
+                node.render_to_output(context, buffer)
         except Exception as problem:
             raise _failure(problem) from problem
         return _storable(buffer.getvalue())
@@ -325,7 +325,15 @@ class _Context(RenderContext):
         self.scope = ReadOnlyChainMap(self.locals, self.globals)
 
     def get(self, path: list[object], **options: Any) -> object:
-        value = super().get(path, **options)
+        try:
+            value = self.scope[cast(str, path[0])]
+            for name in path[1:]:
+                if type(value) is not dict:
+                    raise KeyError(name)
+                value = value[name]
+        except (KeyError, TypeError):
+            # The library knows more ways, and what to say where there is none.
+            value = super().get(path, **options)
         return value[:TEXT_LIMIT] if isinstance(value, str) and len(value) > TEXT_LIMIT else value
 
     def spend(self, name: str, amount: int) -> None:
