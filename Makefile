@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install sandbox test chaos check format reference clean
+.PHONY: install sandbox test chaos bench check format reference clean
 
 install: $(STAMP)
 
@@ -26,10 +26,16 @@ test: $(STAMP)
 chaos: $(STAMP)
 	$(BIN)/python tests/chaos/run.py $(ARGS)
 
+# About 20 minutes, beside a bare relay; ARGS="--quick speed bursts" shows that it works. CONNECTOR_BENCH_TOOLS names a
+# folder with a faster stub of both services, where there is one.
+bench: $(STAMP)
+	$(BIN)/python bench/run.py $(ARGS)
+
 check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	@cd bench && ../$(BIN)/mypy --config-file ../pyproject.toml $$(ls *.py)
 	$(BIN)/lint-imports
 
 format: $(STAMP)

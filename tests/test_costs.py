@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections import Counter
 
 import pytest
@@ -82,3 +83,35 @@ async def test_a_burst_costs_a_few_calls_of_zendesk_and_one_of_slack_for_each(
     runs = await warm.sides.bridge.list_runs()
     assert {run["status"] for run in runs} <= {"succeeded", "waiting"}
     assert set(slack_calls(slack)) == {"chat.postMessage"}
+
+
+async def test_no_statement_for_a_message_goes_through_a_table(
+    slack: SlackServer, zendesk: ZendeskServer, warm: Connector
+) -> None:
+    """So a history of a million runs costs new ones nothing."""
+    journal = warm.sides.bridge._journal
+    statements: list[str] = []
+    for connection in (journal._writer, journal._reader):
+        assert connection is not None
+        connection.set_trace_callback(statements.append)
+    for ticket in tickets(zendesk, 3):
+        await zendesk.assign(ticket, people.NOOR)  # the third waits its turn, and goes on from its rows
+    await until(lambda: slack_calls(slack)["chat.postMessage"] == 3)
+    await warm.sides.bridge.idle()
+    await warm.sides.bridge.metrics.render()
+
+    def plans(connection: sqlite3.Connection) -> list[tuple[str, str]]:
+        connection.set_trace_callback(None)
+        kinds = ("select", "update", "insert", "delete")
+        asked = {" ".join(each.split()) for each in statements if each.lstrip().lower().startswith(kinds)}
+        return [
+            (statement, str(step["detail"]))
+            for statement in sorted(asked)
+            for step in connection.execute(f"explain query plan {statement}")
+        ]
+
+    found = await journal.write(plans)
+    await journal.read(lambda connection: connection.set_trace_callback(None))
+    assert len({statement for statement, _ in found}) > 10
+    # That index holds waiting runs only, and is as short as their number.
+    assert {step for _, step in found if "SCAN" in step} <= {"SCAN runs USING INDEX runs_waiting_for"}
