@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from zendesk_bridge import assignments
-from zendesk_bridge.flows.catalog import Trigger, describe_outputs
+from zendesk_bridge.flows.catalog import Trigger, describe_outputs, dumped
 from zendesk_bridge.flows.model import Event, from_json, parse_time, rfc3339, utc_now
 from zendesk_bridge.records import Id, Record, Tags, Word, id_text, lenient
 
@@ -119,7 +119,7 @@ def refusal(
         return "it is not signed"
     try:
         signature = base64.b64decode(given, validate=True)
-        expected = hmac.new(secret.encode(), stamp.encode() + body, hashlib.sha256).digest()
+        expected = hmac.digest(secret.encode(), stamp.encode() + body, "sha256")
         moment = parse_time(stamp)
     except (ValueError, OverflowError, binascii.Error):
         return "its signature cannot be read"
@@ -270,7 +270,7 @@ def _event(fields: Mapping[str, Any], event_id: str, source: str, occurred_at: d
         source=source,
         occurred_at=occurred_at,
         subject=f"ticket {ticket_id}",
-        data=outputs.model_dump(mode="json"),
+        data=dumped(outputs),
     )
 
 

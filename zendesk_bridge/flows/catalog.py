@@ -9,6 +9,7 @@ import types
 import typing
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Annotated, Any, Literal, cast, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
@@ -206,6 +207,26 @@ def describe_outputs(model: type[BaseModel]) -> tuple[Output, ...]:
         Output(name=name, type=_type_name(info.annotation), description=info.description or "", below=_below(info))
         for name, info in model.model_fields.items()
     )
+
+
+def dumped(result: BaseModel) -> dict[str, Any]:
+    """A result as JSON has it."""
+    return dict(result.__dict__) if _is_plain(type(result)) else result.model_dump(mode="json")
+
+
+@cache
+def _is_plain(model: type[BaseModel]) -> bool:
+    """Whether the fields of a model are JSON as they stand, so that nothing needs to be made of them."""
+    return model.model_config.get("extra") != "allow" and all(
+        (get_origin(part) or part) in (str, bool, int, type(None), list, dict) and not _models_in(part)
+        for info in model.model_fields.values()
+        for part in (get_args(info.annotation) if _is_union(info.annotation) else (info.annotation,))
+    )
+
+
+def _models_in(annotation: Any) -> bool:
+    """Whether the items of a list or mapping are more than JSON."""
+    return any(part not in (str, bool, int, Any) for part in get_args(annotation))
 
 
 def _describe(function: Function, service: str) -> Action:

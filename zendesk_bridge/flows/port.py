@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 from pydantic import BaseModel
 
 from zendesk_bridge.flows import store
-from zendesk_bridge.flows.catalog import Action, Catalog, Function, Once
+from zendesk_bridge.flows.catalog import Action, Catalog, Function, Once, dumped
 from zendesk_bridge.flows.context import working_on
 from zendesk_bridge.flows.errors import (
     ConnectorError,
@@ -366,7 +366,7 @@ class RunPort:
             self._around.observe(action.id, problem, time.monotonic() - began)
             raise
         self._around.observe(action.id, None, time.monotonic() - began)
-        return EMPTY if result is None else result.model_dump(mode="json")
+        return EMPTY if result is None else dumped(result)
 
     def _once(self, step: StepRun) -> Once:
         assert step.begun_at is not None

@@ -86,6 +86,8 @@ class Runner:
         self._compiled: dict[tuple[str, int], CompiledFlow] = {}
         self._ready: deque[tuple[str, _Loaded | None]] = deque()
         self._known: set[str] = set()
+        # Runs that are being stored.
+        self._accepting = 0
         self._active: dict[str, asyncio.Task[None]] = {}
         self._cancelled: set[str] = set()
         self._again: set[str] = set()
@@ -132,6 +134,8 @@ class Runner:
             StorageError: nothing was stored.
         """
         wanted, arrived = list(flows), time.monotonic()
+        # There is room: what is stored needs not be changed when they begin.
+        at_once = not self._stopping and len(self._known) + self._accepting < AT_ONCE
         common = {}
         for flow in wanted:
             self._compiled[flow.flow.key, flow.version] = flow
@@ -143,25 +147,33 @@ class Runner:
                 return []
             own = replace(event, id=event_id)
             store.insert_event(connection, own, service_id)
-            new = []
+            new, now = [], utc_now()
             for flow in wanted:
+                turn = common[flow.flow.key]
+                begins = at_once and turn is None
                 run = Run(
                     id=store.run_id(event_id, flow.flow.key),
                     flow=flow.flow.key,
                     version=flow.version,
                     event_id=event_id,
-                    status=RunStatus.QUEUED,
-                    accepted_at=utc_now(),
-                    turn=common[flow.flow.key],
+                    status=RunStatus.RUNNING if begins else RunStatus.QUEUED,
+                    accepted_at=now,
+                    started_at=now if begins else None,
+                    turn=turn,
                 )
                 if store.insert_run(connection, run):
                     new.append(_Loaded(run=run, event=own, steps=[], arrived=arrived))
             return new
 
+        self._accepting += len(wanted)
         stored = self._journal.write(work)
+        stored.add_done_callback(lambda _: self._accepted(len(wanted)))
         # Also where the caller is gone by then: a repeated delivery starts nothing more.
         stored.add_done_callback(self._take_up)
         return [each.run for each in await asyncio.shield(stored)]
+
+    def _accepted(self, count: int) -> None:
+        self._accepting -= count
 
     def _take_up(self, stored: asyncio.Future[list[_Loaded]]) -> None:
         if not stored.cancelled() and stored.exception() is None:
@@ -356,11 +368,11 @@ class Runner:
 
     async def _advance(self, loaded: _Loaded) -> None:
         """Takes a run as far as it goes, and stores where it is then. Raises Stopping, StorageError."""
-        run, began, fresh = loaded.run, time.monotonic(), loaded.run.status is RunStatus.QUEUED
+        run, began, before = loaded.run, time.monotonic(), loaded.run.status
         run.status, run.started_at = RunStatus.RUNNING, run.started_at or utc_now()
         run.wake_at = run.waiting_for = run.error = run.note = None
-        port = RunPort(run, loaded.steps, self._around, has_started=not fresh)
-        if not fresh:
+        port = RunPort(run, loaded.steps, self._around, has_started=before is not RunStatus.QUEUED)
+        if before is RunStatus.WAITING:
             started = store.run_row(run)
             self._journal.write(lambda connection: store.update_run_row(connection, started))
         try:

@@ -97,9 +97,18 @@ def run_id(event_id: str, flow: str) -> str:
 def insert_run(connection: sqlite3.Connection, run: Run) -> bool:
     """Stores a new run; False where the event started this flow before."""
     cursor = connection.execute(
-        "insert or ignore into runs(id, flow, version, event_id, status, accepted_at, turn, retries)"
-        " values (?, ?, ?, ?, ?, ?, ?, 0)",
-        (run.id, run.flow, run.version, run.event_id, run.status, rfc3339(run.accepted_at), run.turn),
+        "insert or ignore into runs(id, flow, version, event_id, status, accepted_at, started_at, turn, retries)"
+        " values (?, ?, ?, ?, ?, ?, ?, ?, 0)",
+        (
+            run.id,
+            run.flow,
+            run.version,
+            run.event_id,
+            run.status,
+            rfc3339(run.accepted_at),
+            _time(run.started_at),
+            run.turn,
+        ),
     )
     return cursor.rowcount > 0
 

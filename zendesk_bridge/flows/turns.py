@@ -6,7 +6,7 @@ import sqlite3
 from dataclasses import replace
 
 from zendesk_bridge.flows import store
-from zendesk_bridge.flows.model import Run, RunStatus
+from zendesk_bridge.flows.model import Run, RunStatus, utc_now
 
 #: How what a run waits for begins, where it is its turn.
 TURN = "turn:"
@@ -32,7 +32,8 @@ def take(connection: sqlite3.Connection, run: Run) -> Run:
     """Gives a run its turn, or lets it wait for the one before it; returns it as it is then."""
     row = connection.execute(_BEFORE, (run.flow, run.turn, run.id, run.id)).fetchone()
     if row is None:
-        taken = replace(run, status=RunStatus.RUNNING, waiting_for=None, wake_at=None, note=None)
+        started = run.started_at or utc_now()
+        taken = replace(run, status=RunStatus.RUNNING, started_at=started, waiting_for=None, wake_at=None, note=None)
     else:
         note = f"waits until {row['id']} has ended: one at a time for {run.turn}"
         taken = replace(run, status=RunStatus.WAITING, waiting_for=f"{TURN}{row['id']}", wake_at=None, note=note)

@@ -117,7 +117,6 @@ async def test_a_run_that_takes_long_is_shown_as_running_with_what_it_has_read(e
     far.next("mark", gate)
     (run,) = await engine.accept(await engine.flow(read("a"), {"key": "mark", "action": "far.mark"}))
     await engine.see(lambda: far.count("mark") == 1)
-    assert (await engine.shown(run.id))["status"] == "queued", "a run that ends at once need not be written so often"
     await asyncio.sleep(0.7)
     shown = await engine.shown(run.id)
     assert shown["status"] == "running"

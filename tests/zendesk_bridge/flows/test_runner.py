@@ -394,3 +394,17 @@ async def test_the_same_runner_goes_on_when_it_is_started_again(engine: Any) -> 
     assert (await engine.row(run.id)).status == "queued"
     await engine.runner.start()
     assert (await engine.end(run.id))["status"] == "succeeded"
+
+
+async def test_a_run_that_begins_at_once_is_stored_as_running_and_one_beyond_the_bound_as_queued(
+    engine: Any, far: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner_module, "AT_ONCE", 1)
+    gate = asyncio.Event()
+    far.next("make", gate)
+    flow = await engine.flow(MAKE)
+    first, second = await asyncio.gather(*(engine.accept(flow, id=f"e{number}") for number in range(2)))
+    stored = [(await engine.shown(run.id))["status"] for (run,) in (first, second)]
+    assert stored == ["running", "queued"]
+    gate.set()
+    assert [(await engine.end(run.id))["status"] for (run,) in (first, second)] == ["succeeded"] * 2
