@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
+import os
 import signal
 import sys
 import time
@@ -234,6 +235,7 @@ async def history(bench: Bench) -> None:
         await (await start_connector(bench.equipment.services, database)).stop()
         for after in range(0, rows, 100_000):
             await asyncio.to_thread(databases.add_history, database, min(rows, 100_000), after)
+        await asyncio.to_thread(os.sync)  # so that writing them is over
         async with connector(bench.equipment.services, database) as own:
             await bench.equipment.send(own, bench.warm_up)
             found = await bench.equipment.send(own, Load(events=bench.count(500), outstanding=1))

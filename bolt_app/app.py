@@ -135,9 +135,11 @@ async def _body(request: web.Request) -> bytes:
     if (request.content_length or 0) > BODY_LIMIT:
         raise web.HTTPRequestEntityTooLarge(BODY_LIMIT, request.content_length or 0)
     try:
-        # Most have arrived with their headers.
-        async with asyncio.timeout(None if request.content.is_eof() else BODY_WITHIN):
+        if request.content.is_eof():  # most have arrived with their headers
             body = await request.read()
+        else:
+            async with asyncio.timeout(BODY_WITHIN):
+                body = await request.read()
     except TimeoutError as problem:
         raise web.HTTPRequestTimeout from problem
     except ConnectionError as problem:  # nobody is there to read the answer

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import weakref
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
+import orjson
 
 #: Statuses that aiohttp would follow.
 REDIRECTS = (301, 302, 303, 307, 308)
@@ -47,7 +49,10 @@ def open_session(sent: Sent, *, total_seconds: float, connect_seconds: float) ->
             return await super().send(*args, **options)
 
     return aiohttp.ClientSession(
-        timeout=aiohttp.ClientTimeout(total=total_seconds, connect=connect_seconds, sock_connect=connect_seconds),
+        # Of connecting alone: a limit for having a connection would start a clock with each call.
+        timeout=aiohttp.ClientTimeout(total=total_seconds, sock_connect=connect_seconds),
+        connector=aiohttp.TCPConnector(limit=0),
+        json_serialize=_json,
         request_class=Request,
         response_class=_Response,
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -71,6 +76,13 @@ class _Response(aiohttp.ClientResponse):
         if answer.status in REDIRECTS:
             raise Redirected(f"redirected from {answer.url.host}")
         return answer
+
+
+def _json(content: Any) -> str:
+    try:
+        return orjson.dumps(content).decode()
+    except TypeError:  # halves of characters, which Slack takes escaped
+        return json.dumps(content)
 
 
 def _task() -> asyncio.Task[Any]:
