@@ -6,7 +6,6 @@ import asyncio
 import datetime as dt
 import hashlib
 import random
-import sqlite3
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -30,14 +29,13 @@ from zendesk_bridge.flows.errors import (
 from zendesk_bridge.flows.interpreter import EMPTY, CompiledStep
 from zendesk_bridge.flows.journal import Journal
 from zendesk_bridge.flows.model import DECISION, Run, StepRun, StepStatus, utc_now
+from zendesk_bridge.flows.recording import Recording
 
 #: Told of each call of a step: the action's id, what was wrong, if anything, and the seconds it took.
 Observe = Callable[[str, BaseException | None, float], None]
 
 #: What a step may leave in the journal, in bytes of JSON.
 OUTPUT_LIMIT = 1024 * 1024
-#: How long the record of a read, or of a run's start, may wait for a write that it can share, in seconds.
-READS_RECORDED_WITHIN = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,14 +110,8 @@ class RunPort:
         self._around = around
         self._position = 0
         self._current: StepRun | None = None
-        # Rows that wait for the next write, whether the run's own does too, and when that is at the latest.
-        self._pending: list[store.Row] = []
-        self._has_started = has_started
-        self._latest: asyncio.Handle | None = None
-        if not has_started:
-            self._record_soon(reads_only=True)
-        # Rows in writes that are not known to be committed.
-        self._queued: list[tuple[list[store.Row], asyncio.Future[None]]] = []
+        #: What is recorded of the run.
+        self.recording = Recording(run, around.journal, has_started=has_started)
         # What is done while a step waits.
         self._meanwhile: asyncio.Handle | None = None
         # Reads that were begun before their turn, by step: when, with which inputs, and what they find.
@@ -171,20 +163,9 @@ class RunPort:
         if step is not None and step.status in (StepStatus.RUNNING, StepStatus.WAITING):
             self._end(step, StepStatus.FAILED, step.inputs, error)
 
-    def rows(self) -> list[store.Row]:
-        """The rows not known to be stored, in order. The run's own state is stored with them, or not at all."""
-        self._cancel_timer()
-        queued = [row for rows, future in self._queued if not _is_stored(future) for row in rows]
-        return [*queued, *self._pending]
-
-    @property
-    def is_unsure(self) -> bool:
-        """Whether some row that comes before those may not be stored."""
-        return bool(self._queued)
-
     def close(self) -> None:
         """Ends what was begun ahead of its turn and is not needed any more."""
-        self._cancel_timer()
+        self.recording.close()
         for _, _, task in self._ahead.values():
             task.cancel()
 
@@ -218,10 +199,10 @@ class RunPort:
             return
         if utc_now() < moment:
             step.status = StepStatus.WAITING
-            self._put(step)
+            self.recording.put(step)
             raise Suspended(until=moment)
         self._end(step, StepStatus.SUCCEEDED, {"until": moment.isoformat()}, None)
-        self._record()
+        self.recording.now()
 
     async def wait_signal(self, key: str, name: str) -> dict[str, Any]:
         """Lets the run sleep until it gets the signal, at most as long as the engine's patience; returns its value."""
@@ -236,11 +217,11 @@ class RunPort:
                 self._end(step, StepStatus.FAILED, {}, problem)
                 raise problem
             step.status = StepStatus.WAITING
-            self._put(step)
+            self.recording.put(step)
             raise Suspended(until=deadline, waiting_for=f"signal:{name}")
         step.outputs = value
         self._end(step, StepStatus.SUCCEEDED, {}, None)
-        self._record()
+        self.recording.now()
         return value
 
     async def step(self, compiled: CompiledStep, inputs: dict[str, Any]) -> Mapping[str, Any]:
@@ -273,7 +254,7 @@ class RunPort:
             raise Permanent("output_too_large", f"{action.id} answered more than 1 MB", hint="Ask for less.")
         step.outputs = dict(outputs)
         self._end(step, StepStatus.SUCCEEDED, inputs, None, text)
-        self._record_soon(reads_only=action.effect == "read")
+        self.recording.soon(reads_only=action.effect == "read")
         return action.restore(step.outputs)
 
     async def _read_or_set(self, compiled: CompiledStep, inputs: dict[str, Any]) -> Mapping[str, Any]:
@@ -298,7 +279,7 @@ class RunPort:
                 step.looked_at = None
                 step.status = StepStatus.RUNNING
                 self._around.begun[self.run.id, step.seq] = time.monotonic()
-                await self._record_durably(step)
+                await self.recording.durably(step)
                 try:
                     return await self._call(action, action.function, {**inputs, "once": self._once(step)})
                 except Uncertain as problem:
@@ -340,7 +321,7 @@ class RunPort:
         if later is None:
             return None
         step.status = StepStatus.WAITING
-        self._put(step)
+        self.recording.put(step)
         until = utc_now() + dt.timedelta(seconds=later - self._age(step))
         note = f"looks whether {step.key!r} was done; its answer was lost"
         raise Suspended(until=min(until, deadline), note=note)
@@ -396,7 +377,7 @@ class RunPort:
         step.status = StepStatus.WAITING
         step.error = error
         step.attempts += 1
-        self._put(step)
+        self.recording.put(step)
         until = deadline if seconds is None else min(utc_now() + dt.timedelta(seconds=seconds), deadline)
         raise Suspended(until=until, waiting_for=waiting_for, error=error)
 
@@ -436,51 +417,7 @@ class RunPort:
             step.begun_at = None  # a failed step whose sending is in doubt stays so
         step.finished_at = utc_now()
         self.run.waiting_since = None
-        self._put(step, outputs)
-
-    def _put(self, step: StepRun, outputs: str | None = None) -> None:
-        """Keeps a step's state for the next write."""
-        self._pending.append(store.step_row(self.run.id, step, outputs))
-
-    def _record_soon(self, *, reads_only: bool) -> None:
-        """Lets the rows wait for a write that they can share: the run's end, if that comes at once, or the next effect.
-
-        Args:
-            reads_only: whether they may wait a moment: what was read may be read again.
-        """
-        if reads_only and self._latest is not None:
-            return
-        self._cancel_timer()
-        loop = asyncio.get_running_loop()
-        self._latest = (
-            loop.call_later(READS_RECORDED_WITHIN, self._record) if reads_only else loop.call_soon(self._record)
-        )
-
-    def _record(self) -> None:
-        """Queues the rows that wait. Writes are committed in order, so a later durable one covers this one."""
-        self._cancel_timer()
-        rows, check = self._pending, self.is_unsure
-        start = None if self._has_started else store.run_row(self.run)
-        self._pending, self._has_started = [], True
-
-        def work(connection: sqlite3.Connection) -> None:
-            store.put_steps(connection, rows, check=check)
-            if start is not None:
-                store.update_run_row(connection, start)
-
-        self._queued.append((rows, self._around.journal.write(work)))
-
-    def _cancel_timer(self) -> None:
-        if self._latest is not None:
-            self._latest.cancel()
-            self._latest = None
-
-    async def _record_durably(self, step: StepRun) -> None:
-        self._put(step)
-        self._record()
-        queued, self._queued = self._queued, []
-        for _, future in queued:
-            await future
+        self.recording.put(step, outputs)
 
 
 def _with_wanted(compiled: CompiledStep, inputs: dict[str, Any]) -> dict[str, Any]:
@@ -491,10 +428,6 @@ def _seen(task: asyncio.Task[Any]) -> None:
     """The run may have ended before; asyncio complains about errors nobody saw."""
     if not task.cancelled():
         task.exception()
-
-
-def _is_stored(future: asyncio.Future[None]) -> bool:
-    return future.done() and not future.cancelled() and future.exception() is None
 
 
 def _decision_name(step: StepRun) -> str:

@@ -397,7 +397,7 @@ class Runner:
             port.close()
         if run.status.ended:
             run.finished_at, run.waiting_since = utc_now(), None
-        rows, check = port.rows(), port.is_unsure
+        rows, check = port.recording.rest(), port.recording.is_unsure
         await self._journal.write(lambda connection: store.put_progress(connection, run, rows, check=check))
 
     async def _flow(self, run: Run) -> CompiledFlow:

@@ -11,9 +11,8 @@ from typing import Any
 import pytest
 from sample_flows import FLOW, MAKE
 
-from zendesk_bridge.flows import port as port_module
+from zendesk_bridge.flows import recording, store
 from zendesk_bridge.flows import runner as runner_module
-from zendesk_bridge.flows import store
 from zendesk_bridge.flows.errors import (
     StorageError,
 )
@@ -191,7 +190,7 @@ async def test_a_write_that_fails_leaves_no_hole_in_the_record_of_a_run(
     engine_at: Callable[..., Any], far: Any, monkeypatch: pytest.MonkeyPatch, read: int, failures: int, within: float
 ) -> None:
     monkeypatch.setattr(runner_module, "STORAGE_PAUSE", 0.02)
-    monkeypatch.setattr(port_module, "READS_RECORDED_WITHIN", within)
+    monkeypatch.setattr(recording, "READS_RECORDED_WITHIN", within)
     engine = await engine_at()
     steps = [{"key": f"read{number}", "action": "far.look"} for number in range(3)]
     flow = await engine.flow(*steps, MAKE)
