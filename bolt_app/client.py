@@ -84,7 +84,7 @@ class SlackClient:
         # Retries are the engine's: the SDK's own would post twice.
         self.web = AsyncWebClient(token=token, base_url=base_url, retry_handlers=[], logger=quiet)
         self.web.proxy = proxy_for(base_url)
-        self._directory = Directory(self._call, memory)
+        self._directory = Directory(self._call, memory, self._team)
         self._joining = Joining(self._call, self._directory) if joins else None
         self._observe = observe
         self._total_seconds = total_seconds
@@ -131,6 +131,9 @@ class SlackClient:
             if self.web.token == token:
                 self._identity = known
         return known
+
+    async def _team(self) -> str:
+        return (await self.identity()).team_id
 
     # Channels
 

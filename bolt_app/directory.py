@@ -8,6 +8,7 @@ import logging
 import re
 import time
 import unicodedata
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from bolt_app.paging import Call, pages
@@ -76,8 +77,13 @@ class Memory(Protocol):
 class Directory:
     """Finds people by e-mail address and channels by name. What many look up at once is asked for once."""
 
-    def __init__(self, call: Call, memory: Memory) -> None:
+    def __init__(self, call: Call, memory: Memory, team: Callable[[], Awaitable[str]]) -> None:
+        """
+        Args:
+            team: finds the id of the app's own workspace.
+        """
         self._call = call
+        self._team = team
         self._memory = memory
         self._flights = SingleFlight()
         # Whoever is looked up at this moment, and what a list said of them.
@@ -137,17 +143,22 @@ class Directory:
         asked = pages(self._call, "users.list", limit=PEOPLE_A_PAGE)
         left = PEOPLE_PAGES
         try:
+            team = await self._team()
             async with contextlib.aclosing(asked):
                 async for page in asked:
                     for person in people_in(page):
                         email = (person.email or "").lower()
-                        if email in self._unknown and not person.is_nobody:
+                        # Somebody of a connected workspace may have the same address.
+                        is_own = team in person.teams and not (person.is_nobody or person.is_stranger)
+                        if is_own and email in self._unknown and self._unknown[email] is None:
                             self._unknown[email] = person
                     left -= 1
                     if not left or all(self._unknown.values()):
                         return
         except ConnectorError as problem:
             log.warning("people cannot be listed, and are looked up one by one: %s", problem.message)
+        except (AttributeError, TypeError, ValueError):
+            log.exception("the list of people cannot be read, and they are looked up one by one")
 
     # Channels
 

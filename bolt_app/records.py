@@ -41,8 +41,10 @@ class SlackPerson:
     # The workspaces the person belongs to; several in an organization.
     teams: frozenset[str] = frozenset()
     is_admin: bool = False
-    # Of one channel, or of some.
+    # Of one channel, or of some; or a stranger.
     is_guest: bool = False
+    # Of another workspace that shares a channel with this one.
+    is_stranger: bool = False
     # An app, or an account that is switched off.
     is_nobody: bool = False
 
@@ -160,5 +162,6 @@ def person_of(user: dict[str, Any]) -> SlackPerson:
         teams=frozenset(str(team) for team in (user.get("team_id"), *(enterprise.get("teams") or ())) if team),
         is_admin=any(user.get(name) is True for name in ("is_admin", "is_owner", "is_primary_owner")),
         is_guest=any(user.get(name) is True for name in ("is_restricted", "is_ultra_restricted", "is_stranger")),
+        is_stranger=user.get("is_stranger") is True,
         is_nobody=any(user.get(name) is True for name in ("is_bot", "deleted", "is_workflow_bot")),
     )

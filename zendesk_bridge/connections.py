@@ -82,6 +82,8 @@ class Connections:
 
     def answered(self, service: str, problem: BaseException | None) -> None:
         """Notes how a call to a service ended: some in a row without any answer are an outage, until one has one."""
+        if isinstance(problem, asyncio.CancelledError):
+            return  # which says nothing of the service
         lost = isinstance(problem, Transient | Uncertain) and not getattr(problem, "limit", False)
         self._unanswered[service] = self._unanswered[service] + 1 if lost else 0
         if service in self._broken:

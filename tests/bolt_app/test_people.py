@@ -20,7 +20,7 @@ LISTED, LOOKED_UP = "users.list", "users.lookupByEmail"
 
 
 def calls(slack: SlackServer) -> Counter[str]:
-    return Counter(call.method for call in slack.state.calls)
+    return Counter(call.method for call in slack.state.calls if call.method != "auth.test")
 
 
 def crowd(slack: SlackServer, count: int = MANY) -> list[str]:
@@ -82,5 +82,31 @@ async def test_whoever_is_not_in_the_list_fails_alone_and_with_slacks_own_word(
 
 async def test_where_nobody_may_be_listed_everybody_is_looked_up(slack: SlackServer, client: SlackClient) -> None:
     slack.state.faults.append(Fault(method=LISTED, kind="error", error="missing_scope"))
+    assert all(isinstance(person, SlackPerson) for person in await find(client, *crowd(slack)))
+    assert calls(slack) == {LISTED: 1, LOOKED_UP: MANY}
+
+
+async def test_somebody_of_another_workspace_with_the_same_address_is_not_taken_from_the_list(
+    slack: SlackServer, client: SlackClient
+) -> None:
+    emails = crowd(slack)
+    own = slack.state.person_with_email(emails[0])
+    only = slack.state.person_with_email(emails[1])
+    assert own is not None
+    assert only is not None
+    slack.state.people["U0ELSE00001"] = replace(own, id="U0ELSE00001", team_id="T0ELSEWHER")
+    slack.state.people[only.id] = replace(only, team_id="T0ELSEWHER")
+    found = await find(client, *emails)
+    assert [person.id for person in found[:1] if isinstance(person, SlackPerson)] == [own.id]
+    assert calls(slack) == {LISTED: 1, LOOKED_UP: 1}, "Slack itself says whether it finds the other"
+
+
+async def test_a_list_that_cannot_be_read_fails_nobody(
+    slack: SlackServer, client: SlackClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def odd(page: object) -> list[SlackPerson]:
+        raise AttributeError("'list' object has no attribute 'get'")
+
+    monkeypatch.setattr(directory, "people_in", odd)
     assert all(isinstance(person, SlackPerson) for person in await find(client, *crowd(slack)))
     assert calls(slack) == {LISTED: 1, LOOKED_UP: MANY}

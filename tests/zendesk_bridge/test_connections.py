@@ -343,3 +343,12 @@ async def test_what_somebody_asks_in_a_bad_moment_is_asked_again_by_itself(
         assert not watched.connections.is_broken("slack")
     finally:
         await watched.connections.stop()
+
+
+async def test_a_call_that_was_given_up_does_not_hide_an_outage(watched: Watched) -> None:
+    await watched.connections.start()
+    await watched.see(slack="ok", zendesk="ok")
+    for _ in range(3):
+        watched.connections.answered("slack", AWAY)
+        watched.connections.answered("slack", asyncio.CancelledError())
+    assert watched.connections.statuses["slack"] == "unreachable"

@@ -49,8 +49,8 @@ def from_json(text: bytes) -> Any:
     try:
         return orjson.loads(text)
     except ValueError:
-        # Half an emoji, as a careless cut leaves it, and numbers without end are no JSON to everybody.
-        return json.loads(text)
+        # Half an emoji, as a careless cut leaves it, is no JSON to everybody; nor is NaN, which nobody can store.
+        return json.loads(text, parse_constant=lambda _: None)
 
 
 class RunStatus(StrEnum):

@@ -120,6 +120,7 @@ class RunPort:
     async def begins(self, key: str, action: str) -> dt.datetime:
         """When the step starts, or started, if it is recorded. Raises FlowError `replay_mismatch`."""
         if self._around.stopping():
+            self.recording.flush()  # there may be no later
             raise Stopping
         if self._position < len(self._steps):
             step = self._steps[self._position]
@@ -166,6 +167,8 @@ class RunPort:
     def close(self) -> None:
         """Ends what was begun ahead of its turn and is not needed any more."""
         self.recording.close()
+        if self._meanwhile is not None:
+            self._meanwhile.cancel()
         for _, _, task in self._ahead.values():
             task.cancel()
 

@@ -53,9 +53,14 @@ class Recording:
         self._latest = loop.call_later(READS_RECORDED_WITHIN, self.now) if reads_only else loop.call_soon(self.now)
 
     def now(self) -> None:
-        """Queues the rows that wait. Writes are committed in order, so a later durable one covers this one."""
+        """Queues the rows that wait, and again those whose write has failed.
+
+        Writes are committed in order, so a later durable one covers this one.
+        """
         self.close()
-        rows, check = self._pending, self.is_unsure
+        failed = [row for rows, future in self._queued if _has_failed(future) for row in rows]
+        self._queued = [(rows, future) for rows, future in self._queued if not _has_failed(future)]
+        rows, check = [*failed, *self._pending], self.is_unsure
         start = None if self._has_started else store.run_row(self._run)
         self._pending, self._has_started = [], True
 
@@ -65,6 +70,11 @@ class Recording:
                 store.update_run_row(connection, start)
 
         self._queued.append((rows, self._journal.write(work)))
+
+    def flush(self) -> None:
+        """Queues the rows that wait, if there are any."""
+        if self._pending:
+            self.now()
 
     async def durably(self, step: StepRun) -> None:
         """Stores a step's state and all before it; returns when it is on disk. Raises StorageError."""
@@ -90,6 +100,10 @@ class Recording:
         if self._latest is not None:
             self._latest.cancel()
             self._latest = None
+
+
+def _has_failed(future: asyncio.Future[None]) -> bool:
+    return future.done() and not _is_stored(future)
 
 
 def _is_stored(future: asyncio.Future[None]) -> bool:

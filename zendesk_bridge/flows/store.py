@@ -305,17 +305,19 @@ def put_steps(connection: sqlite3.Connection, rows: Sequence[Row], *, check: boo
     """Stores the states of some steps of a run, in order.
 
     Args:
-        check: whether the step before them may not be stored. Its write may have failed, on a full disk say, and a
-            record with a hole in it could not be met again.
+        check: whether it may not be stored how the step before them ended. Its write may have failed, on a full disk
+            say, and a record with a hole in it could not be met again.
 
     Raises:
         StorageError: it is not.
     """
     if check and rows and rows[0][1] > 0:
         run_id, seq, key = rows[0][:3]
-        before = connection.execute("select 1 from steps where run_id = ? and seq = ?", (run_id, seq - 1)).fetchone()
+        before = connection.execute(
+            "select 1 from steps where run_id = ? and seq = ? and status in ('succeeded', 'skipped')", (run_id, seq - 1)
+        ).fetchone()
         if before is None:
-            raise StorageError(f"step {key!r} of run {run_id} has no step before it that is stored")
+            raise StorageError(f"the end of the step before {key!r} of run {run_id} is not stored")
     connection.executemany(
         "insert into steps(run_id, seq, key, action, status, inputs, outputs, error, attempts,"
         " started_at, begun_at, looked_at, finished_at) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,7 @@ from sample_flows import FLOW, MAKE
 
 from zendesk_bridge.flows import recording, store
 from zendesk_bridge.flows import runner as runner_module
-from zendesk_bridge.flows.errors import (
-    StorageError,
-)
+from zendesk_bridge.flows.errors import Permanent, StorageError
 from zendesk_bridge.flows.port import Timing
 
 # Accepting
@@ -201,3 +200,53 @@ async def test_a_write_that_fails_leaves_no_hole_in_the_record_of_a_run(
     assert (shown["status"], shown["error"]) == ("succeeded", None)
     assert [step["key"] for step in shown["steps"]] == ["read0", "read1", "read2", "message"]
     assert far.values() == {"message": 1}
+
+
+@pytest.mark.parametrize("after", ["make", "mark", "look"])
+async def test_a_stop_in_good_order_while_something_is_made_leaves_it_known(
+    engine_at: Callable[..., Any], far: Any, after: str
+) -> None:
+    engine = await engine_at()
+    gate = asyncio.Event()
+    far.next("make", gate)
+    far.always("find", Permanent("missing_scope", "It cannot be looked up"))
+    first = {"key": "a", "action": "far.make", "in_doubt": "repeat"}
+    (run,) = await engine.accept(await engine.flow(first, {"key": "b", "action": f"far.{after}"}))
+    await engine.see(lambda: far.count("make") == 1)
+    stopping = asyncio.create_task(engine.runner.stop(5.0))
+    await asyncio.sleep(0.02)
+    gate.set()
+    await stopping
+    await engine.journal.close()
+    engine = await engine_at()
+    shown = await engine.end(run.id)
+    assert [step["status"] for step in shown["steps"]] == ["succeeded", "succeeded"]
+    assert far.values()["a"] == 1
+    assert far.count("find") == 0
+
+
+async def test_what_was_made_is_stored_before_what_came_after_it_although_a_write_failed(
+    engine_at: Callable[..., Any], far: Any
+) -> None:
+    engine = await engine_at()
+    original, left = store.put_steps, [1]
+
+    def put(connection: sqlite3.Connection, rows: Any, **options: Any) -> None:
+        if left[0] and any(row[2] == "a" and row[4] == "succeeded" for row in rows):
+            left[0] = 0
+            raise sqlite3.OperationalError("database or disk is full")
+        original(connection, rows, **options)
+
+    engine.patch.setattr(store, "put_steps", put)
+    gate = asyncio.Event()
+    far.next("look", gate)
+    far.next("mark", lambda: asyncio.sleep(0.05))
+    steps = [{"key": key, "action": f"far.{action}"} for key, action in (("a", "make"), ("b", "mark"), ("c", "look"))]
+    (run,) = await engine.accept(await engine.flow(*steps))
+    await engine.see(lambda: far.count("look") == 1)
+    await asyncio.sleep(0.1)
+    shown = await engine.shown(run.id)
+    assert [step["status"] for step in shown["steps"]] == ["succeeded", "succeeded"]
+    gate.set()
+    assert (await engine.end(run.id))["status"] == "succeeded"
+    assert far.values() == {"a": 1}

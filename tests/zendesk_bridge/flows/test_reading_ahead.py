@@ -123,3 +123,13 @@ async def test_a_run_that_takes_long_is_shown_as_running_with_what_it_has_read(e
     assert [step["key"] for step in shown["steps"]] == ["a"]
     gate.set()
     assert (await engine.end(run.id))["status"] == "succeeded"
+
+
+async def test_nothing_begins_after_a_run_has_left(engine_at: Callable[..., Any], far: Any) -> None:
+    other = type(far)("other")
+    engine = await engine_at(far, other)
+    engine.broken.add("far")
+    (run,) = await engine.accept(await engine.flow(read("a"), {"key": "b", "action": "other.look"}))
+    await engine.waits(run.id, "connection:")
+    await asyncio.sleep(0.05)
+    assert other.calls == []
