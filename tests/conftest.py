@@ -17,6 +17,7 @@ from bolt_app.sandbox import SlackServer
 from bolt_app.server import Connector
 from bolt_app.settings import Settings
 from zendesk_bridge.bridge import Timing
+from zendesk_bridge.flows.journal import Journal
 from zendesk_bridge.sandbox import ZendeskServer, people
 
 RECIPE = "notify-assigned-agents"
@@ -51,6 +52,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Says what was left out, in a line."""
     if not os.environ.get("CONNECTOR_FIXTURES"):
         terminalreporter.write_line("Comparisons with recorded input were skipped: CONNECTOR_FIXTURES names no folder.")
+
+
+@pytest.fixture
+async def journal(tmp_path: Path) -> AsyncIterator[Journal]:
+    """A database."""
+    journal = Journal(tmp_path / "connector.db")
+    await journal.open()
+    yield journal
+    await journal.close()
 
 
 @pytest.fixture

@@ -160,15 +160,6 @@ def start() -> Iterator[Callable[..., Process]]:
 
 
 @pytest.fixture
-async def journal(tmp_path: Path) -> AsyncIterator[Journal]:
-    """A database."""
-    journal = Journal(tmp_path / "connector.db")
-    await journal.open()
-    yield journal
-    await journal.close()
-
-
-@pytest.fixture
 async def client(slack: SlackServer, journal: Journal) -> AsyncIterator[SlackClient]:
     """What calls Slack, with a memory in the database."""
     client = SlackClient(token="xoxb-sandbox", base_url=slack.url, memory=Memory(journal))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -79,14 +78,6 @@ class Slack:
     async def open_rows(self) -> int:
         query = "select count(*) from incoming where settled_at is null"
         return int(await self.journal.read(lambda connection: connection.execute(query).fetchone()[0]))
-
-
-@pytest.fixture
-async def journal(tmp_path: Path) -> AsyncIterator[Journal]:
-    journal = Journal(tmp_path / "connector.db")
-    await journal.open()
-    yield journal
-    await journal.close()
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -70,14 +69,6 @@ class Watched:
     async def rows(self) -> list[dict[str, Any]]:
         await self.journal.write(lambda connection: None)
         return await self.journal.read(history.list_connections)
-
-
-@pytest.fixture
-async def journal(tmp_path: Path) -> AsyncGenerator[Journal]:
-    journal = Journal(tmp_path / "connector.db")
-    await journal.open()
-    yield journal
-    await journal.close()
 
 
 @pytest.fixture

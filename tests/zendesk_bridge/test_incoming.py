@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,14 +11,6 @@ from zendesk_bridge.flows.journal import Journal
 from zendesk_bridge.incoming import Incoming
 
 PAYLOAD = {"event": {"type": "app_mention", "text": "how are you?"}}
-
-
-@pytest.fixture
-async def journal(tmp_path: Path) -> AsyncGenerator[Journal]:
-    journal = Journal(tmp_path / "connector.db")
-    await journal.open()
-    yield journal
-    await journal.close()
 
 
 async def row(journal: Journal) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
@@ -12,14 +11,6 @@ from zendesk_bridge import memory as memory_module
 from zendesk_bridge.flows.journal import Journal
 from zendesk_bridge.flows.model import utc_now
 from zendesk_bridge.memory import Memory
-
-
-@pytest.fixture
-async def journal(tmp_path: Path) -> AsyncGenerator[Journal]:
-    journal = Journal(tmp_path / "connector.db")
-    await journal.open()
-    yield journal
-    await journal.close()
 
 
 async def test_what_is_remembered_is_known_at_once_and_after_a_restart(journal: Journal) -> None:

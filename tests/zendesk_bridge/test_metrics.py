@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import aiohttp
@@ -43,14 +42,6 @@ async def scraped(connector: Connector) -> Figures:
     async with aiohttp.request("GET", f"{connector.url}/metrics") as answered:
         assert answered.status == 200
         return figures(await answered.text())
-
-
-@pytest.fixture
-async def journal(tmp_path: Path) -> AsyncIterator[Journal]:
-    journal = Journal(tmp_path / "connector.db")
-    await journal.open()
-    yield journal
-    await journal.close()
 
 
 async def shown(metrics: Metrics) -> Figures:
