@@ -123,3 +123,17 @@ async def test_a_flow_without_anybody_to_tell_is_a_line_in_the_log(
     connector = await start_connector(recipe=False, connector_flows=tmp_path)
     await waiting(connector, zendesk, people.NOOR)
     await until(lambda: f"flow tell waits for an invitation to {RANDOM.id}; it has no owner" in caplog.text)
+
+
+async def test_an_owner_who_was_still_looked_up_when_the_connector_stopped_is_told_after_the_start(
+    start: Start, slack: SlackServer, zendesk: ZendeskServer
+) -> None:
+    flow = ("tell", str(BEN.email), RANDOM.id)
+    connector = await start(flow)
+    slack.state.faults.append(Fault(method="users.lookupByEmail", kind="slow", delay=5.0))
+    await waiting(connector, zendesk, people.NOOR)
+    await until(lambda: slack.state.faults[0].times == 0)
+    await connector.stop()
+    assert slack.state.messages_to(BEN.id) == []
+    await start(flow)
+    await told(slack, BEN.id, 1)

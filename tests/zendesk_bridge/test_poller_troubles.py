@@ -274,3 +274,17 @@ async def test_polls_can_be_switched_off(start_bridge: StartBridge, zendesk: Zen
     await until(lambda: bridge.connections.statuses["zendesk"] == "ok")
     assert bridge.poller is None
     assert "poll" not in (await bridge.readiness()).parts
+
+
+async def test_whoever_shows_the_polls_is_told_that_they_fail_and_that_they_work_again(
+    start_bridge: StartBridge, zendesk: ZendeskServer
+) -> None:
+    bridge = await start_bridge()
+    assert bridge.poller is not None
+    states: list[str] = []
+    bridge.changed = lambda: states.append(bridge.poller.state if bridge.poller else "")
+    fault = Fault(path="incremental", kind="status", status=503, times=-1)
+    zendesk.state.faults.append(fault)
+    await until(lambda: "unavailable" in states)
+    zendesk.state.faults.remove(fault)
+    await until(lambda: states[-1] == "ok")

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
-from zendesk_bridge.flows.model import parse_time
+from zendesk_bridge.flows.model import from_json, parse_time
 from zendesk_bridge.samples import load
 from zendesk_bridge.triggers import (
     SIGNATURE,
@@ -417,3 +417,15 @@ def test_a_ticket_completes_a_polled_event_and_changes_nothing_the_export_said()
 def test_no_odd_page_breaks_the_reading_of_it(page: list[Any], inner: Any, child: Any) -> None:
     good = audit(change(), id=1)
     assert "audit-1" in [event.id for event in parse_audits([*page, audit(inner, child, created_at=inner), good])]
+
+
+@pytest.mark.parametrize(
+    ("text", "means"),
+    [
+        (b'{"a": 1, "b": "\\u00e9"}', {"a": 1, "b": "é"}),
+        (b'{"cut": "\\ud83d"}', {"cut": "\ud83d"}),
+        (b'{"a": NaN, "b": -Infinity}', {"a": None, "b": None}),
+    ],
+)
+def test_json_is_read_also_where_a_strict_reader_refuses_it(text: bytes, means: dict[str, Any]) -> None:
+    assert from_json(text) == means
