@@ -21,6 +21,8 @@ from stand import Runner, bare_import, connector, fsync_time, relay, start_conne
 
 #: Sent before what is measured, so that both know their agents and have opened their connections.
 WARM_UP = Load(events=300, outstanding=10)
+#: When both are killed, in seconds after the load generator is started: some messages have arrived by then.
+KILLED_AFTER = 0.6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +40,7 @@ class Bench:
 
     equipment: Equipment
     work: Path
-    # A hundredth of the events: to see that everything still works.
+    # A fiftieth of the events: to see that everything still works.
     quick: bool
     lines: list[Line] = field(default_factory=list)
     #: For the plots: by runner, then by what.
@@ -177,15 +179,16 @@ async def kills(bench: Bench) -> None:
     database = bench.database("kill")
     own = await start_connector(bench.equipment.services, database)
     sending = asyncio.create_task(bench.equipment.send(own, load))
-    await asyncio.sleep(0.7)
+    await asyncio.sleep(KILLED_AFTER)
     await own.stop(signal.SIGKILL)
+    then = databases.statuses(database)
     port = urlsplit(own.webhook).port or 0
     again = await start_connector(bench.equipment.services, database, port=port)
     found = {"connector": await sending}
     await again.stop()
     async with relay(bench.equipment.relay_command, bench.work) as bare:
         sending = asyncio.create_task(bench.equipment.send(bare, replace(load, patience=5.0)))
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(KILLED_AFTER)
         await bare.stop(signal.SIGKILL)
         found["relay"] = await sending
     _both(
@@ -194,6 +197,7 @@ async def kills(bench: Bench) -> None:
         found,
         lambda each: f"{each.accepted}, {each.lost}, {each.duplicated}",
     )
+    bench.add("when it was killed: runs ended, runs open", f"{then.pop('succeeded', 0)}, {sum(then.values())}")
 
 
 async def backlog(bench: Bench) -> None:

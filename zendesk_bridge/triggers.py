@@ -281,7 +281,10 @@ def _id(value: Any) -> str | None:
 
 def _moment(value: Any) -> dt.datetime:
     """A time. Raises ValueError, OverflowError."""
-    moment = parse_time(str(value)).astimezone(dt.UTC)
+    return _in_our_time(parse_time(str(value)).astimezone(dt.UTC))
+
+
+def _in_our_time(moment: dt.datetime) -> dt.datetime:
     if not 2000 <= moment.year <= 2999:
         raise ValueError(f"its time is {moment.year}")
     return moment
@@ -292,10 +295,9 @@ def _of_epoch(value: Any) -> dt.datetime:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise ValueError("it has no time")  # noqa: TRY004 - all that is wrong with a payload is a ValueError
     try:
-        moment = dt.datetime.fromtimestamp(float(value), dt.UTC)
+        return _in_our_time(dt.datetime.fromtimestamp(float(value), dt.UTC))
     except OSError as problem:
         raise ValueError("its time is out of range") from problem
-    return _moment(rfc3339(moment))
 
 
 def _brief(problem: Exception) -> str:

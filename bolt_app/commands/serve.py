@@ -27,10 +27,10 @@ def serve() -> None:
 
     from bolt_app.server import serve as run
 
-    # What is loaded stays, and little that is made later forms cycles: looking for them takes a tenth of the time.
     # A thread that wants the interpreter gets it where the loop calls the system, at the latest after so long: forcing
     # it six times as often, as Python does, costs a tenth of all work under load.
     sys.setswitchinterval(0.03)
+    # What is loaded stays, and little that is made later forms cycles: looking for them takes a tenth of the time.
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 50, 100)
