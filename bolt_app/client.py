@@ -25,14 +25,13 @@ from bolt_app.records import (
     Posted,
     SlackIdentity,
     SlackPerson,
-    has_mark,
     identity_from,
-    is_own,
     messages_in,
     person_from,
     posted_from,
     with_ts,
 )
+from bolt_app.searching import Searching
 from bolt_app.session import Redirected, Sent, open_session, proxy_for
 from bolt_app.single_flight import SingleFlight
 from bolt_app.slack_errors import ADDRESS_HINT, translate, translate_answer
@@ -93,6 +92,7 @@ class SlackClient:
         self._identity: SlackIdentity | None = None
         self._flights = SingleFlight()
         self.pacing = SlackPacing(posts_a_minute)
+        self._searching = Searching(self._call, self.pacing.admit, self.identity, page_size)
         #: What people see of the app beside messages.
         self.surfaces = Surfaces(self._call)
         self._parents: dict[tuple[str, str], str] = {}
@@ -110,6 +110,7 @@ class SlackClient:
     async def close(self) -> None:
         """Closes the session."""
         self._flights.cancel()
+        self._searching.close()
         self._directory.close()
         if self._joining is not None:
             self._joining.close()
@@ -222,16 +223,8 @@ class SlackClient:
         """
         identity = await self.identity()
         parent = await self.thread_parent(channel, thread_ts) if thread_ts else None
-        method = "conversations.history" if parent is None else "conversations.replies"
-        since = f"{max(once.begun_at - self._ahead - CLOCK_SKEW, 0):.6f}"
-        window = {"oldest": since, "limit": self._page_size}
-        asked = pages(self._call, method, channel=channel, ts=parent, include_all_metadata=True, **window)
-        async with contextlib.aclosing(asked):
-            async for page in asked:
-                for message in messages_in(page):
-                    if has_mark(message, once.key) and is_own(message, identity):
-                        return posted_from(identity, channel, message)
-        return None
+        found = await self._searching.find(channel, parent, once.key, once.begun_at - self._ahead - CLOCK_SKEW)
+        return posted_from(identity, channel, found) if found else None
 
     async def message(self, channel: str, ts: str) -> Message:
         """The message with exactly that ts, in the channel or in one of its threads; Permanent `message_not_found`."""
@@ -307,6 +300,9 @@ class SlackClient:
 
     async def open_dm(self, user_id: str) -> str:
         """The id of the app's direct messages with somebody; asking again changes nothing."""
+        return await self._flights.do(("direct messages", user_id), lambda: self._open_dm(user_id))
+
+    async def _open_dm(self, user_id: str) -> str:
         answer = await self._call("conversations.open", "POST", users=user_id)
         channel = str((answer.get("channel") or {}).get("id") or "")
         if not channel:
@@ -354,9 +350,16 @@ class SlackClient:
     # Calling
 
     async def _call(
-        self, method: str, verb: Literal["GET", "POST"] = "GET", *, lane: str = "", **arguments: Any
+        self,
+        method: str,
+        verb: Literal["GET", "POST"] = "GET",
+        *,
+        lane: str = "",
+        is_admitted: bool = False,
+        **arguments: Any,
     ) -> AsyncSlackResponse:
-        await self.pacing.admit(method, lane)
+        if not is_admitted:
+            await self.pacing.admit(method, lane)
         outcome = "cancelled"
         try:
             answer = await self._send(

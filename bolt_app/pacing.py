@@ -51,18 +51,19 @@ class SlackPacing:
         # Channels in which posts were refused lately, and when.
         self._refused: deque[tuple[float, str]] = deque(maxlen=10)
 
-    async def admit(self, method: str, channel: str) -> None:
+    async def admit(self, method: str, channel: str, together: object = None) -> None:
         """Returns when a call may leave. Raises Paced where that takes long.
 
         Args:
             channel: for a post, the channel or the person it goes to.
+            together: for a read, what it is about, where one serves all runs that ask for the same.
         """
         if method == POST:
             if not self._paces_posts:
                 return
             await self._pool.admit(channel, f"A message to {channel}")
         elif (pool := self._pool_of(method)) is not None:
-            await pool.admit(turn(), f"A call of {method}")
+            await pool.admit(turn(), f"A call of {method}", together)
 
     def refused(self, method: str, channel: str, problem: Transient) -> None:
         """Slack said that it was too much: waits as long as it says, and goes on slower."""

@@ -112,11 +112,11 @@ def with_ts(messages: list[Message], ts: str) -> Message | None:
     return next((message for message in messages if message.get("ts") == ts), None)
 
 
-def has_mark(message: Message, key: str) -> bool:
-    """Whether a message was posted under that key."""
+def mark_of(message: Message) -> str | None:
+    """The key that a message was posted under."""
     metadata = message.get("metadata") or {}
-    payload = metadata.get("event_payload") or {}
-    return metadata.get("event_type") == EVENT_TYPE and payload.get("key") == key
+    key = (metadata.get("event_payload") or {}).get("key")
+    return key if metadata.get("event_type") == EVENT_TYPE and isinstance(key, str) else None
 
 
 def is_own(message: Message, identity: SlackIdentity) -> bool:

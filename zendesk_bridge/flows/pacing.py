@@ -39,7 +39,8 @@ class _Lane:
 @dataclass(eq=False)
 class _Waiter:
     key: object
-    run: str | None
+    # Those it wakes; several where one call serves them all.
+    runs: set[str]
     lane: _Lane
     # Since when its run waits, and which of those it is.
     place_in_line: tuple[float, int]
@@ -81,11 +82,12 @@ class Pool:
         """A lane's own limit."""
         return self._lane(name).limit
 
-    async def admit(self, lane: str, what: str) -> Numbers:
+    async def admit(self, lane: str, what: str, together: object = None) -> Numbers:
         """Returns when a call may leave, at once or soon.
 
         Args:
             what: what waits, for people to read.
+            together: what the call is about, where one call serves all runs that ask for the same: they have one turn.
 
         Raises:
             Paced: it would take long; the run is woken when its turn has come, and is let through then.
@@ -93,7 +95,7 @@ class Pool:
         caller = working_on.get()
         own = self._lane(lane)
         # A run that waited finds its place again, also where it counts as another kind of caller now.
-        key: object = (caller.run, caller.step, "" if isinstance(own.limit, Unlimited) else lane)
+        key: object = together or (caller.run, caller.step, "" if isinstance(own.limit, Unlimited) else lane)
         known = self._waiting.get(key)
         if caller.run is None or (known is not None and known.place is not None):
             key, known = object(), None  # a run may make several calls at once
@@ -106,17 +108,20 @@ class Pool:
             if not own.waiters and own.limit.wait(now) <= 0 and self.limit.wait(now) <= 0:
                 return self._take(own, now)
             self._came += 1
-            known = self._queue(_Waiter(key, caller.run, own, (caller.since, self._came)), now)
+            known = self._queue(_Waiter(key, set(), own, (caller.since, self._came)), now)
         elif (granted := self._granted.pop(key, None)) is not None:
             return granted[1]
         seconds, longest = self._guess(known, now), WAIT_WITHOUT_RUN if caller.run is None else WAIT_IN_PLACE
         if seconds <= longest:
+            known.runs.discard(caller.run or "")
             numbers = await self._wait_in_place(known, longest * 2)
             if numbers is not None:
                 return numbers
             seconds = self._guess(known, _now())  # the limit has changed meanwhile
         if caller.run is None:
             self._drop(known)
+        else:
+            known.runs.add(caller.run)
         raise Paced(f"{what} waits its turn, about {seconds:,.0f} s", retry_after=seconds)
 
     def _queue(self, waiter: _Waiter, now: float) -> _Waiter:
@@ -171,9 +176,10 @@ class Pool:
             numbers = self._take(lane, now)
             if waiter.place is not None:
                 waiter.place.set_result(numbers)
-            elif waiter.run is not None:
+            elif waiter.runs:
                 self._granted[waiter.key] = (now, numbers)
-                self.wake(waiter.run)
+            for run in waiter.runs:
+                self.wake(run)
         self._due = math.inf
         if self._turns:
             soonest = min(lane.limit.wait(now) for lane in self._turns.values())

@@ -106,6 +106,27 @@ def test_a_run_that_looks_too_early_keeps_its_place() -> None:
     assert run(work()) == ["run 0", "run 1", "run 2", "run 3"]
 
 
+def test_runs_that_one_call_serves_have_one_turn_and_are_all_woken_by_it() -> None:
+    async def work() -> tuple[list[int], list[str]]:
+        pool, woken = Pool("history", PerMinute(1)), []
+        pool.wake = woken.append
+        await pool.admit("new", "a call")
+        turns = {"one": ("channel", "C1"), "two": ("channel", "C1"), "three": ("channel", "C2")}
+        for name, about in turns.items():
+            working_on.set(Context(run=name, step="step"))
+            with pytest.raises(Paced):
+                await pool.admit("new", "a call", about)
+        waiting = [pool.waiting]
+        await asyncio.sleep(65)
+        waiting.append(pool.waiting)
+        first = woken[:]
+        await pool.admit("waiting", "a call", turns[first[0]])  # leaves at once: it is their turn
+        await asyncio.sleep(65)
+        return waiting, [*sorted(first), *woken[len(first) :]]
+
+    assert run(work()) == ([2, 1], ["one", "two", "three"])
+
+
 def test_a_run_that_does_not_come_back_holds_nobody_up_for_long() -> None:
     async def work() -> list[tuple[float, str, str]]:
         pool = Pool("account", PerMinute(1))
