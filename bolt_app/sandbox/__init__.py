@@ -2,8 +2,8 @@
 
 `SlackServer` serves it over HTTP and Socket Mode on this machine, `SlackState` is what happens in it, `Fault` makes
 something go wrong, `Limits` switches Slack's rate limits on, `SlackDelivery` (in `delivery`) sends the app what
-Slack would send. Where Slack's documentation leaves room, the sandbox takes the stricter reading: what works
-here is meant to work there.
+Slack would send. An app can be installed in it by Slack's OAuth, from `SlackServer.authorize_url` on. Where Slack's
+documentation leaves room, the sandbox takes the stricter reading: what works here is meant to work there.
 """
 
 from bolt_app.sandbox.delivery import SlackDelivery

@@ -4,9 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from bolt_app.sandbox.grants import Grant, grant_of
 from bolt_app.sandbox.methods import method_named
 from bolt_app.sandbox.state import SlackState
-from bolt_app.sandbox.web_call import LimitedError, Method, RefusalError, TokenKind, WebCall, check_errors
+from bolt_app.sandbox.web_call import Client, LimitedError, Method, RefusalError, TokenKind, WebCall, check_errors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +35,8 @@ class Received:
     json_fields: Mapping[str, Any]
     token: str | None
     host: str
+    # From HTTP Basic or the form.
+    client: Client = field(default_factory=Client)
     # A problem with the request itself, found while it was read.
     error: str | None = None
     warnings: tuple[str, ...] = ()
@@ -52,37 +55,43 @@ def answer(state: SlackState, received: Received, new_ticket: Callable[[], str])
     if received.error is not None:
         return refused(received.error)
     warnings = list(received.warnings)
-    if state.token_error is not None and received.token:
+    if state.token_error is not None and received.token and method.token != "none":  # noqa: S105
         # Set by whoever plays with the sandbox, so it may be a code the sandbox itself never gives.
         return refused(state.token_error)
+    grant: Grant | None = None
+    headers: Mapping[str, str] = {}
     try:
-        token = _authenticate(state, received.token, method)
+        token, grant = _authenticate(state, received.token, method)
+        headers = _scope_headers(method, token, grant)
         if state.limits is not None:
             wait = state.limits.refuse_call(method.name, method.tier, state.clock())
             if wait is not None:
                 raise LimitedError(wait)
-        _check_scopes(state, method)
+        _check_scopes(method, grant)
         # Slack ignores a JSON body where a method is not documented to take one.
         arguments = received.arguments if method.takes_json else dict(received.fields)
         _check_required(method, arguments)
         call = WebCall(
-            state=state,
+            state=state.inside(grant.workspace.id) if grant else state,
+            served=state,
             method=method,
             arguments=arguments,
             token=token,
+            grant=grant,
+            client=received.client,
             warnings=warnings,
             host=received.host,
             new_ticket=new_ticket,
         )
         body = {"ok": True, **method.does(call)}
     except RefusalError as refusal:
-        return refused(check_errors(method, refusal.code), headers=_scope_headers(state, method), **refusal.more)
+        return refused(check_errors(method, refusal.code), headers=headers, **refusal.more)
     except LimitedError as limited:
         return rate_limited(limited.retry_after)
     if warnings:
         body["warning"] = ",".join(warnings)
         body["response_metadata"] = {**body.get("response_metadata", {}), "warnings": warnings}
-    return Answer(body=body, headers=_scope_headers(state, method))
+    return Answer(body=body, headers=headers)
 
 
 def refused(code: str, *, headers: Mapping[str, str] | None = None, **more: Any) -> Answer:
@@ -95,21 +104,24 @@ def rate_limited(retry_after: int) -> Answer:
     return Answer(body={"ok": False, "error": "ratelimited"}, status=429, headers={"Retry-After": str(retry_after)})
 
 
-def _authenticate(state: SlackState, token: str | None, method: Method) -> TokenKind:
+def _authenticate(state: SlackState, token: str | None, method: Method) -> tuple[TokenKind, Grant | None]:
+    if method.token == "none":  # noqa: S105
+        return "none", None
     if not token:
         raise RefusalError("not_authed")
-    kinds: dict[str, TokenKind] = {state.bot_token: "bot", state.app_token: "app"}
-    kind = kinds.get(token)
-    if kind is None:
-        raise RefusalError("invalid_auth")
+    grant = grant_of(state, token)
+    if grant is None and token != state.app_token:
+        ended = state.ended_tokens.get(token)
+        raise RefusalError("invalid_auth" if ended is None else ended.error)
+    kind: TokenKind = "app" if grant is None else "bot"
     if kind != method.token and method.name != "auth.test":
         raise RefusalError("not_allowed_token_type")
-    return kind
+    return kind, grant
 
 
-def _check_scopes(state: SlackState, method: Method) -> None:
-    if method.scopes and not state.bot_scopes.intersection(method.scopes):
-        raise RefusalError("missing_scope", needed=",".join(method.scopes), provided=",".join(sorted(state.bot_scopes)))
+def _check_scopes(method: Method, grant: Grant | None) -> None:
+    if grant is not None and method.scopes and not grant.scopes.intersection(method.scopes):
+        raise RefusalError("missing_scope", needed=",".join(method.scopes), provided=",".join(sorted(grant.scopes)))
 
 
 def _check_required(method: Method, arguments: Mapping[str, Any]) -> None:
@@ -119,8 +131,10 @@ def _check_required(method: Method, arguments: Mapping[str, Any]) -> None:
         raise RefusalError("invalid_arguments", response_metadata={"messages": messages})
 
 
-def _scope_headers(state: SlackState, method: Method) -> dict[str, str]:
-    headers = {"x-oauth-scopes": ",".join(sorted(state.bot_scopes))}
+def _scope_headers(method: Method, token: TokenKind, grant: Grant | None) -> dict[str, str]:
+    if token == "none":  # noqa: S105
+        return {}
+    headers = {"x-oauth-scopes": ",".join(sorted(grant.scopes)) if grant else "connections:write"}
     if method.scopes:
         headers["x-accepted-oauth-scopes"] = ",".join(method.scopes)
     return headers

@@ -8,12 +8,8 @@ from bolt_app.sandbox.people import (
     APP_ID,
     APP_NAME,
     BOT,
-    BOT_ID,
     BOT_USER_ID,
     JOINED_AT,
-    TEAM_DOMAIN,
-    TEAM_ID,
-    TEAM_NAME,
     Person,
 )
 from bolt_app.sandbox.records import Channel
@@ -32,13 +28,14 @@ def auth_test(call: WebCall) -> dict[str, Any]:
     """auth.test"""
     if call.token == "app":  # noqa: S105
         return {"app_name": APP_NAME, "app_id": APP_ID}
+    workspace = call.granted.workspace
     return {
-        "url": f"https://{TEAM_DOMAIN}.slack.com/",
-        "team": TEAM_NAME,
+        "url": workspace.url,
+        "team": workspace.name,
         "user": BOT.name,
-        "team_id": TEAM_ID,
-        "user_id": BOT_USER_ID,
-        "bot_id": BOT_ID,
+        "team_id": workspace.id,
+        "user_id": workspace.bot_user_id,
+        "bot_id": workspace.bot_id,
         "is_enterprise_install": False,
     }
 
@@ -79,7 +76,7 @@ def user_list(call: WebCall) -> dict[str, Any]:
 def _person(call: WebCall, person: Person) -> dict[str, Any]:
     with_locale = "include_locale" in call.method.arguments and call.flag("include_locale")
     # users.lookupByEmail is open to tokens that have the addresses but not the people.
-    return person.as_slack(with_email="users:read.email" in call.state.bot_scopes, with_locale=with_locale)
+    return person.as_slack(with_email="users:read.email" in call.scopes, with_locale=with_locale)
 
 
 def open_conversation(call: WebCall) -> dict[str, Any]:

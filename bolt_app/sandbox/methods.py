@@ -1,6 +1,6 @@
 """The methods of Slack's Web API that the sandbox answers, in one table."""
 
-from bolt_app.sandbox import directory, posting, reading, surfaces
+from bolt_app.sandbox import directory, installing, posting, reading, surfaces
 from bolt_app.sandbox.web_call import Method
 
 HISTORY = ("channels:history", "groups:history", "im:history", "mpim:history")
@@ -12,6 +12,36 @@ METADATA = ("invalid_metadata_format", "metadata_too_large")
 
 METHODS: tuple[Method, ...] = (
     Method(name="auth.test", does=directory.auth_test, takes_json=True),
+    Method(
+        name="auth.revoke",
+        does=installing.revoke,
+        arguments=("test",),
+        tier="t3",
+    ),
+    Method(
+        name="oauth.v2.access",
+        does=installing.oauth_access,
+        arguments=("client_id", "client_secret", "code", "code_verifier", "redirect_uri", "grant_type"),
+        errors=(
+            "invalid_client_id",
+            "bad_client_secret",
+            "invalid_code",
+            # Not on Slack's page, but answered; omniauth-slack#54.
+            "code_already_used",
+            "bad_redirect_uri",
+            "invalid_grant_type",
+            "invalid_refresh_token",
+            "pkce_not_allowed",
+        ),
+        token="none",  # noqa: S106
+    ),
+    Method(
+        name="apps.uninstall",
+        does=installing.uninstall,
+        arguments=("client_id", "client_secret"),
+        errors=("invalid_client_id", "bad_client_secret"),
+        tier="t1",
+    ),
     Method(
         name="apps.connections.open",
         does=directory.connections_open,

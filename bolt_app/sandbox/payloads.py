@@ -9,6 +9,7 @@ from bolt_app.sandbox.people import APP_ID, BOT_USER_ID, TEAM_ID
 from bolt_app.sandbox.records import Channel
 
 if TYPE_CHECKING:
+    from bolt_app.sandbox.grants import Workspace
     from bolt_app.sandbox.state import SlackState
 
 
@@ -67,6 +68,31 @@ def app_home_opened(state: SlackState, user_id: str) -> dict[str, Any]:
     if home is not None:
         event["view"] = {**home.content, "id": home.id, "team_id": TEAM_ID, "hash": home.hash, "app_id": APP_ID}
     return event_callback(state, event)
+
+
+def app_uninstalled(state: SlackState, workspace: Workspace | None = None) -> dict[str, Any]:
+    """The app was removed from a workspace, the sandbox's own if none is named."""
+    return _about_tokens(state, workspace, _event("app_uninstalled", event_ts=None))
+
+
+def tokens_revoked(state: SlackState, workspace: Workspace | None = None) -> dict[str, Any]:
+    """The bot's token ended; Slack names the bot user, never the token."""
+    bot = BOT_USER_ID if workspace is None else workspace.bot_user_id
+    event = _event("tokens_revoked", tokens={"oauth": [], "bot": [bot]}, event_ts=None)
+    return _about_tokens(state, workspace, event)
+
+
+def _about_tokens(state: SlackState, workspace: Workspace | None, event: dict[str, Any]) -> dict[str, Any]:
+    # Slack's examples of these two have no `event_ts`, unlike those of other events.
+    envelope = event_callback(state, event)
+    if workspace is None:
+        return envelope
+    installed = {"team_id": workspace.id, "user_id": workspace.bot_user_id}
+    return envelope | {
+        "team_id": workspace.id,
+        "context_team_id": workspace.id,
+        "authorizations": [{**one, **installed} for one in envelope["authorizations"]],
+    }
 
 
 def slash_command(

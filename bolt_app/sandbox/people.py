@@ -27,6 +27,8 @@ BOT_SCOPES = (
     "users:read.email",
 )
 
+OPTIONAL_SCOPES = ("channels:join",)
+
 JOINED_AT = 1_700_000_000
 
 

@@ -164,7 +164,7 @@ def _writable(channel: Channel | None, call: WebCall) -> Channel:
         raise RefusalError("channel_not_found")
     if channel.is_archived:
         raise RefusalError("is_archived")
-    if not channel.has_bot and "chat:write.public" not in call.state.bot_scopes:
+    if not channel.has_bot and "chat:write.public" not in call.scopes:
         raise RefusalError("not_in_channel")
     if channel.is_im:
         _need_messages_tab(call)

@@ -1,6 +1,7 @@
 """Serves the sandbox's Slack workspace over HTTP on this machine, for the real Slack client to talk to."""
 
 import asyncio
+import base64
 import json
 from types import TracebackType
 from typing import Any, Self
@@ -10,9 +11,11 @@ from aiohttp import web
 from bolt_app.sandbox import payloads
 from bolt_app.sandbox.answering import Answer, Received, answer, rate_limited, refused
 from bolt_app.sandbox.blocks import BlockError, check_blocks
+from bolt_app.sandbox.consent import ConsentPage
 from bolt_app.sandbox.records import Call, Fault
 from bolt_app.sandbox.socket_mode import SocketHub
 from bolt_app.sandbox.state import SlackState
+from bolt_app.sandbox.web_call import Client
 
 FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
 BROKEN_PAGE = "<!DOCTYPE html><html><head><title>Slack | Error</title></head><body><h1>Server Error</h1></body></html>"
@@ -40,10 +43,18 @@ class SlackServer:
         """The `base_url` for Slack's client: "http://127.0.0.1:PORT/api/"."""
         return f"http://{self._host}/api/"
 
+    @property
+    def authorize_url(self) -> str:
+        """Where an install link leads, without its query: "http://127.0.0.1:PORT/oauth/v2/authorize"."""
+        return f"http://{self._host}/oauth/v2/authorize"
+
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
         """Begins to listen; port 0 takes a free one."""
         app = web.Application(client_max_size=10 * 1024 * 1024)
         app.router.add_route("*", "/api/{method}", self._api)
+        consent = ConsentPage(self.state)
+        app.router.add_get("/oauth/v2/authorize", consent.show)
+        app.router.add_post("/oauth/v2/authorize", consent.answer)
         app.router.add_post("/response/{key}", self._response)
         app.router.add_get("/link", self.sockets.handle)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
@@ -133,6 +144,8 @@ class SlackServer:
                 error = "invalid_post_type"
         token = fields.pop("token", None)
         json_fields.pop("token", None)  # in JSON Slack reads the token from the header only
+        client = _client(request, fields)
+        json_fields.pop("client_secret", None)
         kind, _, bearer = request.headers.get("Authorization", "").partition(" ")
         return Received(
             name=request.match_info["method"],
@@ -140,6 +153,7 @@ class SlackServer:
             json_fields=json_fields,
             token=bearer.strip() if kind.lower() == "bearer" and bearer else token,
             host=self._host,
+            client=client,
             error=error,
             warnings=tuple(warnings),
         )
@@ -171,6 +185,18 @@ class SlackServer:
         if not self.state.take_response(request.match_info["key"], body):
             return web.json_response({"ok": False, "error": "used_url"}, status=404)
         return web.Response(text="ok")
+
+
+def _client(request: web.Request, fields: dict[str, Any]) -> Client:
+    """The app's id and secret, from HTTP Basic or from fields; the secret is taken out of the fields."""
+    client_id, secret = str(fields.get("client_id") or ""), str(fields.pop("client_secret", ""))
+    kind, _, encoded = request.headers.get("Authorization", "").partition(" ")
+    if kind.lower() == "basic":
+        try:
+            client_id, _, secret = base64.b64decode(encoded, validate=True).decode().partition(":")
+        except ValueError:
+            client_id, secret = "", ""
+    return Client(id=client_id, secret=secret)
 
 
 def _reply(given: Answer) -> web.Response:

@@ -7,8 +7,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from bolt_app.sandbox import payloads
+from bolt_app.sandbox.grants import Code, Ended, Grant
 from bolt_app.sandbox.limits import Limits
-from bolt_app.sandbox.people import BOT_SCOPES, BOT_USER_ID, CAST, CHANNELS, TEAM_DOMAIN, Person
+from bolt_app.sandbox.people import (
+    ADA,
+    BOT_SCOPES,
+    BOT_USER_ID,
+    CAST,
+    CHANNELS,
+    OPTIONAL_SCOPES,
+    TEAM_DOMAIN,
+    TEAM_ID,
+    Person,
+)
 from bolt_app.sandbox.records import Call, Channel, Ephemeral, Fault, Message, Response, ResponseUrl, View
 
 
@@ -40,6 +51,26 @@ class SlackState:
         self.app_token = app_token
         self.bot_scopes: set[str] = set(BOT_SCOPES)
         self.clock = clock
+        # The app as Slack has it registered.
+        self.client_id = "sandbox-slack-client"
+        self.client_secret = "sandbox-slack-secret"  # noqa: S105
+        # Where Slack may send people back to; empty: anywhere.
+        self.redirect_urls: set[str] = set()
+        # What the app may ask for.
+        self.app_scopes: set[str] = {*BOT_SCOPES, *OPTIONAL_SCOPES}
+        # Without an installation the app is unknown: `bot_token` is good for nothing.
+        self.requires_install = False
+        # Who presses Allow, and what they leave out of it.
+        self.consenting_user = ADA.id
+        self.declined_scopes: set[str] = set()
+        # Workspaces that can be chosen beside this one, by id and name. Nobody is in them, and nothing.
+        self.other_workspaces: list[tuple[str, str]] = []
+        self.codes: dict[str, Code] = {}
+        # Tokens that installations were given; `bot_token` is not among them.
+        self.tokens: dict[str, Grant] = {}
+        self.ended_tokens: dict[str, Ended] = {}
+        # Events that Slack would send the app about its tokens, for a test to deliver.
+        self.unsent_events: list[dict[str, Any]] = []
         self.people: dict[str, Person] = {person.id: person for person in (CAST if people is None else people)}
         self.channels: dict[str, Channel] = {
             sample.id: Channel(
@@ -72,6 +103,7 @@ class SlackState:
         self.on_message: list[Callable[[Message], None] | asyncio.Event] = []
         # Where the server that serves this state listens, once it does.
         self.address: str | None = None
+        self._elsewhere: dict[str, SlackState] = {}
         self._direct: dict[str, Channel] = {}
         self._last_ts = (0, 0)
         self._last_id = 0
@@ -221,6 +253,15 @@ class SlackState:
         }
 
     # Used by the methods and the server
+
+    def inside(self, team_id: str) -> "SlackState":
+        """What a token of that workspace sees: this state, or another that is empty."""
+        if team_id == TEAM_ID:
+            return self
+        if team_id not in self._elsewhere:
+            other = self._elsewhere[team_id] = SlackState(people=(), clock=self.clock)
+            other.channels.clear()
+        return self._elsewhere[team_id]
 
     def take_fault(self, method: str) -> Fault | None:
         """The first fault that waits for a call of this method; it is used up by one."""

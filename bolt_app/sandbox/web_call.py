@@ -5,10 +5,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NoReturn
 
+from bolt_app.sandbox.grants import Grant
 from bolt_app.sandbox.records import Channel
 from bolt_app.sandbox.state import SlackState
 
-TokenKind = Literal["bot", "app"]
+# "none": the method asks for the app's id and secret instead.
+TokenKind = Literal["bot", "app", "none"]
 
 # Codes any method may answer; https://docs.slack.dev/reference/methods lists them under every method.
 COMMON_ERRORS = frozenset(
@@ -72,19 +74,45 @@ class Method:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Client:
+    """Who the caller says it is, in methods that ask for the app's id and secret; empty where nothing was sent."""
+
+    id: str = ""
+    secret: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
 class WebCall:
     """A call that has got past the token, with its arguments."""
 
+    # The workspace the token is of.
     state: SlackState
+    # The state that the server serves, which keeps the app's tokens.
+    served: SlackState
     method: Method
     # Strings from query and form; whatever JSON held, from JSON.
     arguments: Mapping[str, Any]
     token: TokenKind = "bot"  # noqa: S105
+    # What the token is good for; None without a bot token.
+    grant: Grant | None = None
+    client: Client = Client()
     warnings: list[str] = field(default_factory=list)
     # Where this server is reached, without a path: "127.0.0.1:4000".
     host: str = ""
     # Makes a single-use ticket for a Socket Mode connection.
     new_ticket: Callable[[], str] = lambda: ""
+
+    @property
+    def granted(self) -> Grant:
+        """What the token is good for, in methods that need a bot token."""
+        if self.grant is None:
+            raise LookupError(f"{self.method.name} has no bot token")
+        return self.grant
+
+    @property
+    def scopes(self) -> frozenset[str]:
+        """What the token may do."""
+        return frozenset() if self.grant is None else self.grant.scopes
 
     def value(self, name: str) -> Any:
         """An argument as it was sent; None if it was not, or was null."""
@@ -120,12 +148,12 @@ class WebCall:
 
     def need(self, scope: str) -> None:
         """Refuses if the token lacks a scope."""
-        if scope not in self.state.bot_scopes:
+        if scope not in self.scopes:
             self.lacks(scope)
 
     def lacks(self, *needed: str) -> NoReturn:
         """Refuses for want of a scope."""
-        raise RefusalError("missing_scope", needed=",".join(needed), provided=",".join(sorted(self.state.bot_scopes)))
+        raise RefusalError("missing_scope", needed=",".join(needed), provided=",".join(sorted(self.scopes)))
 
     def visible_channel(self, name: str = "channel", *, scope: str | None = None) -> Channel:
         """The channel named by an argument. A private one the bot is not in does not exist for it.
