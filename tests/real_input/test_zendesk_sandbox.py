@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -196,6 +197,28 @@ async def test_a_new_webhook_and_its_secret_are_as_recorded(zendesk: ZendeskServ
     assert misses([real["body"]], [secret]) == {}
     assert secret["signing_secret"]["algorithm"] == real["body"]["signing_secret"]["algorithm"]
     assert set(real["headers"]) - INCIDENTAL_HEADERS <= headers
+
+
+def documented_keys(fixtures_dir: pathlib.Path, schema: str) -> set[str]:
+    """The properties of an object in the official description."""
+    spec = (fixtures_dir / "zendesk-oas" / "oas.yaml").read_text()
+    described = re.split(r"\n {4}\w", spec.partition(f"\n    {schema}:\n")[2])[0]
+    return set(re.findall(r"^ {8}(\w+):$", described.partition("properties:\n")[2], re.MULTILINE))
+
+
+async def test_a_trigger_and_the_own_token_have_the_documented_keys(
+    zendesk: ZendeskServer, fixtures_dir: pathlib.Path
+) -> None:
+    webhook = zendesk.state.add_webhook("https://connector.example/", subscriptions=["conditional_ticket_events"])
+    asked = {
+        "title": "Assignments",
+        "conditions": {"all": [{"field": "assignee_id", "operator": "changed"}]},
+        "actions": [{"field": "notification_webhook", "value": [webhook["id"], "{}"]}],
+    }
+    status, _, made = await ask(zendesk, "POST", "/api/v2/triggers.json", json={"trigger": asked})
+    assert (status, set(made["trigger"])) == (201, documented_keys(fixtures_dir, "TriggerObject"))
+    _, _, own = await ask(zendesk, "GET", "/api/v2/oauth/tokens/current.json")
+    assert set(own["token"]) == documented_keys(fixtures_dir, "OauthTokenObject")
 
 
 @pytest.mark.parametrize(

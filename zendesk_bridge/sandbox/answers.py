@@ -48,6 +48,12 @@ def forbidden() -> Refused:
     return Refused(403, {"error": {"title": "Forbidden", "message": NO_ACCESS}})
 
 
+def missing_scope(resource: str, verb: str) -> Refused:
+    """The token's scope does not reach this far. Seen of Zendesk: `… required scopes: groups:read, read`."""
+    description = f"You are missing the following required scopes: {resource}:{verb}, {verb}"
+    return Refused(403, {"error": "Forbidden", "description": description})
+
+
 def not_authenticated() -> Refused:
     """No credentials, or an e-mail and API token that do not fit."""
     return Refused(401, {"error": "Couldn't authenticate you"})

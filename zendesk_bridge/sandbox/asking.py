@@ -14,16 +14,19 @@ from zendesk_bridge.sandbox.answers import (
     invalid_attribute,
     invalid_token,
     listed_error,
+    missing_scope,
     not_authenticated,
 )
 from zendesk_bridge.sandbox.records import Record
 from zendesk_bridge.sandbox.state import ZendeskState
-from zendesk_bridge.sandbox.tokens import allows
+from zendesk_bridge.sandbox.tokens import Token, allows
 
 STATE = web.AppKey("STATE", ZendeskState)
 MOST_IDS = 100
 MOST_PER_PAGE = 100
 ADMIN_ONLY = ("incremental", "webhooks")
+# Agents may read these, only admins may change them.
+ADMIN_WRITES = ("triggers",)
 # Where a record's own address is; metric sets have an address of their own kind.
 PATHS = {
     "ticket": "tickets",
@@ -31,6 +34,7 @@ PATHS = {
     "organization": "organizations",
     "group": "groups",
     "metric_set": "ticket_metrics",
+    "trigger": "triggers",
 }
 
 
@@ -41,18 +45,38 @@ def caller(request: web.Request) -> Record | None:
     if not credentials:
         return None
     if scheme.lower() == "bearer":
-        token = state.tokens.get(credentials.strip())
-        if token is None or (token.expires_at is not None and token.expires_at <= state.clock()):
-            raise invalid_token()
-        resource = request.path.removeprefix("/api/v2/").removesuffix(".json").split("/")[0]
-        if resource == "incremental":
-            resource = "tickets"
-        if not allows(token.scope, resource, request.method in ("GET", "HEAD")):
-            raise forbidden()
+        token = _bearer(state, credentials)
+        _check_scope(state, token, request)
         return state.users[token.user_id]
     if scheme.lower() == "basic":
         return _basic(state, credentials)
     raise not_authenticated()
+
+
+def own_token(request: web.Request) -> Token | None:
+    """The OAuth token the request came with; None where it came with other credentials."""
+    scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
+    return _bearer(request.app[STATE], credentials) if scheme.lower() == "bearer" else None
+
+
+def _bearer(state: ZendeskState, credentials: str) -> Token:
+    token = state.tokens.get(credentials.strip())
+    if token is None or (token.expires_at is not None and token.expires_at <= state.clock()):
+        raise invalid_token()
+    return token
+
+
+def _check_scope(state: ZendeskState, token: Token, request: web.Request) -> None:
+    reading, resource = request.method in ("GET", "HEAD"), _resource(request)
+    if resource == "oauth" and not state.own_token_needs_scope:
+        return
+    resource = {"incremental": "tickets", "oauth": "oauth_tokens"}.get(resource, resource)
+    if not allows(token.scope, resource, reading):
+        raise missing_scope(resource, "read" if reading else "write")
+
+
+def _resource(request: web.Request) -> str:
+    return request.path.removeprefix("/api/v2/").split("/")[0].removesuffix(".json")
 
 
 def _basic(state: ZendeskState, credentials: str) -> Record:
@@ -74,8 +98,9 @@ def require(request: web.Request) -> Record:
     person = caller(request)
     if person is None:
         raise not_authenticated()
-    resource = request.path.removeprefix("/api/v2/").split("/")[0].removesuffix(".json")
-    if person["role"] == "end-user" or (resource in ADMIN_ONLY and person["role"] != "admin"):
+    resource = _resource(request)
+    needs_admin = resource in ADMIN_ONLY or (resource in ADMIN_WRITES and request.method not in ("GET", "HEAD"))
+    if person["role"] == "end-user" or (needs_admin and person["role"] != "admin"):
         raise forbidden()
     return person
 

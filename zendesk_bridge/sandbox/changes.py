@@ -6,7 +6,7 @@ from typing import Any
 from zendesk_bridge.sandbox import records
 from zendesk_bridge.sandbox.people import ASSIGNMENT_CHANGED
 from zendesk_bridge.sandbox.records import Record
-from zendesk_bridge.sandbox.state import ZendeskState, as_audit_value
+from zendesk_bridge.sandbox.state import ZendeskState
 
 # Fields whose change Zendesk tells of, and the event's name; the assignee's comes first.
 EVENT_OF_FIELD = {
@@ -67,9 +67,9 @@ def change(
         {
             "id": state.next_id(),
             "type": "Change",
-            "value": as_audit_value(ticket[name]),
+            "value": records.as_audit_value(ticket[name]),
             "field_name": name,
-            "previous_value": as_audit_value(before[name]),
+            "previous_value": records.as_audit_value(before[name]),
         }
         for name in changed
     ]
@@ -132,6 +132,7 @@ def created_events(state: ZendeskState, ticket: Record) -> list[Record]:
     if ticket["assignee_id"] is not None:
         difference = _difference(state, "assignee_id", None, ticket["assignee_id"])
         events.append(event(state, ticket, "agent_assignment_changed", difference, ticket["submitter_id"]))
+    state.events_of_creation |= {each["id"] for each in events}
     return events
 
 

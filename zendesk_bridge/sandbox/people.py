@@ -42,6 +42,8 @@ TRIGGER_CONNECTED = "conditional_ticket_events"
 
 # Credentials of an account that exists in memory only; they are printed in the documentation.
 CLIENT_ID = "zendesk_connector"
+# A client without a secret, as programs on people's own machines are: it must use PKCE.
+PUBLIC_CLIENT_ID = "zendesk_connector_public"
 CLIENT_SECRET = "sandbox-client-secret"  # noqa: S105
 OAUTH_TOKEN = "sandbox-oauth-token"  # noqa: S105
 API_TOKEN = "sandbox-api-token"  # noqa: S105
@@ -72,9 +74,10 @@ def settle(state: "ZendeskState") -> None:
     _hire(state, opened)
     _welcome(state, opened)
     _open_tickets(state, now)
-    state.clients[CLIENT_ID] = Client(identifier=CLIENT_ID, secret=CLIENT_SECRET, user_id=ADA)
+    for identifier, secret in ((CLIENT_ID, CLIENT_SECRET), (PUBLIC_CLIENT_ID, None)):
+        state.clients[identifier] = Client(identifier=identifier, secret=secret, user_id=ADA, name="Zendesk Connector")
     state.tokens[OAUTH_TOKEN] = Token(
-        value=OAUTH_TOKEN, client_id=CLIENT_ID, user_id=ADA, scope="read write", expires_at=None
+        value=OAUTH_TOKEN, client_id=CLIENT_ID, user_id=ADA, scope="read write", expires_at=None, created_at=opened
     )
     state.api_tokens.add(API_TOKEN)
 

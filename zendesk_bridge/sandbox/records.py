@@ -5,6 +5,9 @@ from typing import Any
 
 Record = dict[str, Any]
 
+COMMENT_IN_AUDIT = (
+    "id", "type", "author_id", "body", "html_body", "plain_body", "public", "attachments", "audit_id"
+)  # fmt: skip
 CUSTOM_STATUSES = {"new": 1, "open": 2, "pending": 3, "hold": 4, "solved": 5, "closed": 5}
 
 
@@ -22,6 +25,11 @@ def fine_stamp(epoch: float) -> str:
 def via(channel: str) -> Record:
     """How something reached Zendesk, with no sender or receiver named."""
     return {"channel": channel, "source": {"from": {}, "to": {}, "rel": None}}
+
+
+def as_audit_value(value: Any) -> Any:
+    """How an audit writes a field's value: ids are text there, though they are numbers in the ticket."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def custom_status_id(account_id: int, status: str) -> int:

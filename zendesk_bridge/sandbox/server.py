@@ -1,16 +1,24 @@
 """The Zendesk sandbox: a Zendesk account in memory, served over loopback HTTP, that also sends signed webhooks."""
 
 import asyncio
-import json
 from types import TracebackType
 from typing import Any, NamedTuple, Self
-from urllib.parse import urlencode
 
 import aiohttp
 from aiohttp import web
 
-from zendesk_bridge.sandbox import changes, exports, people, routes, ticket_writes, tokens, webhook_routes, webhooks
-from zendesk_bridge.sandbox.answers import oauth_error
+from zendesk_bridge.sandbox import (
+    changes,
+    consent,
+    exports,
+    people,
+    routes,
+    ticket_writes,
+    token_routes,
+    trigger_routes,
+    webhook_routes,
+    webhooks,
+)
 from zendesk_bridge.sandbox.asking import STATE
 from zendesk_bridge.sandbox.gate import API, gate
 from zendesk_bridge.sandbox.records import Record
@@ -18,7 +26,14 @@ from zendesk_bridge.sandbox.state import ZendeskState
 from zendesk_bridge.sandbox.webhooks import Delivery
 
 MOST_BODY_BYTES = 1024 * 1024
-ROUTES = (*routes.ROUTES, *exports.ROUTES, *webhook_routes.ROUTES, *ticket_writes.ROUTES)
+ROUTES = (
+    *routes.ROUTES,
+    *exports.ROUTES,
+    *webhook_routes.ROUTES,
+    *trigger_routes.ROUTES,
+    *ticket_writes.ROUTES,
+    *token_routes.ROUTES,
+)
 
 
 class Told(NamedTuple):
@@ -55,22 +70,26 @@ class ZendeskServer:
         app[STATE] = self.state
         app[ticket_writes.TELL] = self._tell
         app[ticket_writes.ANSWERED] = {}
+        app[consent.SHOWN] = {}
         for method, path, handler in ROUTES:
             # Zendesk takes every path with and without .json; an id therefore holds no full stop.
             pattern = API + path.replace("{id}", "{id:[^/.]+}")
             app.router.add_route(method, pattern, handler)
             app.router.add_route(method, pattern + ".json", handler)
-        app.router.add_post("/oauth/tokens", _oauth_tokens)
-        app.router.add_get("/oauth/authorizations/new", _oauth_consent)
+        app.router.add_post("/oauth/tokens", token_routes.grant)
+        app.router.add_get(consent.PAGE_PATH, consent.ask)
+        app.router.add_post(consent.DECISION_PATH, consent.decide)
+        session = app[webhook_routes.SESSION] = aiohttp.ClientSession()
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await runner.setup()
         try:
             await web.TCPSite(runner, host, port).start()
         except OSError:
+            await session.close()
             await runner.cleanup()
             raise
         self._runner = runner
-        self._session = aiohttp.ClientSession()
+        self._session = session
         shown_host = f"[{host}]" if ":" in host else host
         self._url = f"http://{shown_host}:{runner.addresses[0][1]}"
         self.state.url = self._url
@@ -116,7 +135,7 @@ class ZendeskServer:
         return await self._told(event, others, deliver)
 
     async def deliver(self, event: Record, *, signed_at: float | None = None) -> tuple[Delivery, ...]:
-        """Sends an event (again) to every active webhook that subscribes to its type.
+        """Sends an event (again) to every active webhook that subscribes to its type or that a trigger notifies.
 
         `signed_at` (epoch seconds) dates the signature, to try what a late delivery does.
         """
@@ -144,27 +163,3 @@ class ZendeskServer:
         task = asyncio.create_task(tell())
         self._telling.add(task)
         task.add_done_callback(self._telling.discard)
-
-
-async def _oauth_tokens(request: web.Request) -> web.Response:
-    if request.content_type == "application/json":
-        try:
-            asked = json.loads(await request.read())
-        except ValueError:
-            asked = None
-    else:
-        asked = dict(await request.post())
-    if not isinstance(asked, dict):
-        raise oauth_error(400, "invalid_request", "The request is missing a required parameter.")
-    return web.json_response(tokens.grant(request.app[STATE], asked))
-
-
-async def _oauth_consent(request: web.Request) -> web.Response:
-    # The real page asks a person; here the account's first admin always agrees.
-    state, asked = request.app[STATE], dict(request.query)
-    admin = next((user["id"] for user in state.users.values() if user["role"] == "admin"), None)
-    target = asked.get("redirect_uri", "")
-    if admin is None or not target.startswith(("http://", "https://")) or asked.get("response_type") != "code":
-        raise oauth_error(400, "invalid_request", "The request is missing a required parameter.")
-    answer = {"code": tokens.authorize(state, asked, admin)} | ({"state": asked["state"]} if "state" in asked else {})
-    return web.Response(status=302, headers={"Location": f"{target}{'&' if '?' in target else '?'}{urlencode(answer)}"})

@@ -92,6 +92,12 @@ class ZendeskState:
     tokens: dict[str, Token] = field(default_factory=dict)
     codes: dict[str, Code] = field(default_factory=dict)
     api_tokens: set[str] = field(default_factory=set)
+    # Who is signed in where a client asks for consent; None: the first admin.
+    consenting_user: int | None = None
+    # The scope every new grant gets, whatever was asked for; None: what was asked for.
+    granted_scope: str | None = None
+    # True: a token may show and revoke itself only with `read` or `write` (undocumented; False: always).
+    own_token_needs_scope: bool = False
     # Seconds a new OAuth token lives where the request does not say.
     token_seconds: int = 1800
 
@@ -99,6 +105,14 @@ class ZendeskState:
     webhook_secrets: dict[str, str] = field(default_factory=dict)
     # What Zendesk triggers on a change of the assignee send: the JSON text with placeholders, by the webhook's id.
     trigger_bodies: dict[str, str] = field(default_factory=dict)
+    # Zendesk triggers by id; they run when a ticket's assignee changes.
+    triggers: dict[int, Record] = field(default_factory=dict)
+    # Most webhooks the account may have: 10 in a trial; None: any number.
+    most_webhooks: int | None = None
+    # True: webhooks cannot subscribe to events, only be connected to triggers.
+    refuses_event_subscriptions: bool = False
+    # True: a webhook that a trigger uses can be deleted all the same, and the trigger then tells nobody.
+    deletes_used_webhooks: bool = False
     # True: `ticket.updated_at_with_timestamp` has seconds; False: none, as in the documentation's example.
     trigger_times_have_seconds: bool = False
 
@@ -149,6 +163,9 @@ class ZendeskState:
     # By webhook id: when each recent try was and whether it failed; until when the webhook is cut off.
     webhook_tries: dict[str, list[tuple[float, bool]]] = field(default_factory=dict)
     webhook_cut_off: dict[str, float] = field(default_factory=dict)
+
+    # Ids of the events that a ticket's creation brought.
+    events_of_creation: set[str] = field(default_factory=set)
 
     _ids: Iterator[int] = field(default_factory=lambda: count(41_700_000_100_001, 128), repr=False)
     _ticket_ids: Iterator[int] = field(default_factory=lambda: count(1001), repr=False)
@@ -284,7 +301,7 @@ class ZendeskState:
         self.metric_sets[ticket["id"]] = records.metric_set(id=self.next_id(), ticket=ticket)
         made = ("subject", "status", "priority", "type", "requester_id", "organization_id", "group_id", "assignee_id")
         events = [
-            {"id": self.next_id(), "type": "Create", "value": as_audit_value(ticket[name]), "field_name": name}
+            {"id": self.next_id(), "type": "Create", "value": records.as_audit_value(ticket[name]), "field_name": name}
             for name in made
             if ticket[name] is not None
         ]
@@ -320,7 +337,7 @@ class ZendeskState:
                 at=at,
             )
             self.comments.setdefault(ticket["id"], []).append(comment)
-            events = [{name: comment[name] for name in COMMENT_IN_AUDIT}, *events]
+            events = [{name: comment[name] for name in records.COMMENT_IN_AUDIT}, *events]
         audit = records.audit(
             id=audit_id, ticket_id=ticket["id"], author_id=author_id, events=events, channel=channel, at=at
         )
@@ -372,13 +389,3 @@ class ZendeskState:
         """Ends every access token now; refresh tokens go on."""
         for value, token in self.tokens.items():
             self.tokens[value] = replace(token, expires_at=self.clock())
-
-
-COMMENT_IN_AUDIT = (
-    "id", "type", "author_id", "body", "html_body", "plain_body", "public", "attachments", "audit_id"
-)  # fmt: skip
-
-
-def as_audit_value(value: Any) -> Any:
-    """How an audit writes a field's value: ids are text there, though they are numbers in the ticket."""
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value

@@ -3,8 +3,10 @@
 import base64
 import hashlib
 import secrets
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from zendesk_bridge.sandbox.answers import Refused, oauth_error
 
@@ -14,6 +16,10 @@ if TYPE_CHECKING:
 CODE_SECONDS = 120
 SHORTEST_TOKEN_SECONDS, LONGEST_TOKEN_SECONDS = 300, 172_800
 REFRESH_TOKEN_SECONDS = 30 * 24 * 3600
+FIRST_ID = 41_700_000_000_000
+CHALLENGE_METHODS = ("S256", "plain")
+# Zendesk sends people to https only, except on their own machine.
+OWN_MACHINE = ("localhost", "127.0.0.1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +33,15 @@ class Client:
     user_id: int
     # None: any scope may be asked for, also one that does not exist.
     scopes: frozenset[str] | None = None
+    # What the consent page calls it; None: by its identifier.
+    name: str | None = None
+    # Where people may be sent after their consent; empty: anywhere.
+    redirect_uris: tuple[str, ...] = ()
+
+    @property
+    def id(self) -> int:
+        """The number other records know it by."""
+        return FIRST_ID + zlib.crc32(self.identifier.encode())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +56,13 @@ class Token:
     expires_at: float | None
     refresh_token: str | None = None
     refresh_expires_at: float | None = None
+    # Epoch seconds.
+    created_at: float = 0.0
+
+    @property
+    def id(self) -> int:
+        """The number it is listed by; says nothing of the token itself."""
+        return FIRST_ID + zlib.crc32(self.value.encode())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +97,7 @@ def grant(state: "ZendeskState", asked: dict[str, Any]) -> dict[str, Any]:
             # Only a confidential client can prove who it is without a person.
             if client.secret is None:
                 raise oauth_error(400, "unauthorized_client", "Client is not allowed to use this grant.")
-            scope = _scope(client, asked.get("scope"))
+            scope = _scope(state, client, asked.get("scope"))
             return _answer(state, _issue(state, client, client.user_id, scope, asked, refreshable=False))
         case "authorization_code":
             code = _redeem(state, client, asked)
@@ -87,37 +109,65 @@ def grant(state: "ZendeskState", asked: dict[str, Any]) -> dict[str, Any]:
             raise oauth_error(400, "unsupported_grant_type", "The authorization grant type is not supported.")
 
 
-def authorize(state: "ZendeskState", asked: dict[str, str], user_id: int) -> str:
-    """A person consents: gives out a code, valid once and for 120 seconds."""
+def asking_client(state: "ZendeskState", asked: dict[str, str]) -> Client:
+    """The client that asks a person for consent; refuses what Zendesk shows an error page for."""
     client = state.clients.get(asked.get("client_id", ""))
     if client is None:
-        raise _invalid_client()
+        raise oauth_error(400, "invalid_client", "No such client.")
+    if not _may_redirect(client, asked.get("redirect_uri", "")):
+        raise oauth_error(400, "invalid_request", "The redirect_uri is not one of this client's redirect URLs.")
+    if asked.get("response_type") != "code":
+        raise oauth_error(400, "unsupported_response_type", "The response_type must be code.")
     challenge = asked.get("code_challenge")
     if client.secret is None and not challenge:
         raise oauth_error(400, "invalid_request", "A public client must send a code_challenge.")
+    if challenge and asked.get("code_challenge_method", "plain") not in CHALLENGE_METHODS:
+        raise oauth_error(400, "invalid_request", "The code_challenge_method must be S256 or plain.")
+    _scope(state, client, asked.get("scope"))
+    return client
+
+
+def asked_scope(asked: dict[str, str]) -> str:
+    """The scope a client asks for. Nothing asked for means everything: the laziest request gets the widest token."""
+    return " ".join(asked.get("scope", "").split()) or "read write"
+
+
+def authorize(state: "ZendeskState", asked: dict[str, str], user_id: int) -> str:
+    """A person consents: gives out a code, valid once and for 120 seconds."""
+    client = asking_client(state, asked)
     value = secrets.token_urlsafe(24)
     state.codes[value] = Code(
         client_id=client.identifier,
         user_id=user_id,
-        redirect_uri=asked.get("redirect_uri", ""),
-        scope=_scope(client, asked.get("scope")),
+        redirect_uri=asked["redirect_uri"],
+        scope=_scope(state, client, asked.get("scope")),
         expires_at=state.clock() + CODE_SECONDS,
-        challenge=challenge,
+        challenge=asked.get("code_challenge"),
         challenge_method=asked.get("code_challenge_method", "plain"),
     )
     return value
+
+
+def _may_redirect(client: Client, uri: str) -> bool:
+    if client.redirect_uris:
+        return uri in client.redirect_uris
+    try:
+        address = urlsplit(uri)
+    except ValueError:
+        return False
+    secure = address.scheme == "https" or (address.scheme == "http" and address.hostname in OWN_MACHINE)
+    return secure and bool(address.hostname) and not address.fragment
 
 
 def _invalid_client() -> Refused:
     return oauth_error(401, "invalid_client", "Client authentication failed.")
 
 
-def _scope(client: Client, asked: object) -> str:
-    # Nothing asked for means everything: the widest token comes from the laziest request.
-    scope = " ".join(str(asked).split()) if asked else "read write"
+def _scope(state: "ZendeskState", client: Client, asked: object) -> str:
+    scope = asked_scope({"scope": str(asked or "")})
     if client.scopes is not None and not set(scope.split()) <= client.scopes:
         raise oauth_error(400, "invalid_scope", "The requested scope is invalid, unknown, or malformed.")
-    return scope
+    return scope if state.granted_scope is None else state.granted_scope
 
 
 def _issue(
@@ -137,6 +187,7 @@ def _issue(
         expires_at=state.clock() + seconds,
         refresh_token=secrets.token_hex(32) if refreshable else None,
         refresh_expires_at=state.clock() + REFRESH_TOKEN_SECONDS if refreshable else None,
+        created_at=state.clock(),
     )
     state.tokens[token.value] = token
     return token

@@ -11,10 +11,17 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from zendesk_bridge.sandbox import people, records
+from zendesk_bridge.sandbox import people, records, triggers
 from zendesk_bridge.sandbox.records import Record
 from zendesk_bridge.sandbox.state import ZendeskState
 
+# Signs the tests of webhooks that do not exist yet; the same in every account, from Zendesk's documentation.
+TESTING_SECRET = "dGhpc19zZWNyZXRfaXNfZm9yX3Rlc3Rpbmdfb25seQ=="  # noqa: S105
+CONTENT_TYPES = {
+    "json": "application/json; charset=utf-8",
+    "xml": "application/xml; charset=utf-8",
+    "form_encoded": "application/x-www-form-urlencoded; charset=utf-8",
+}
 PLACEHOLDER = re.compile(r"\{\{\s*([\w.]+)\s*\}\}")
 # Times a delivery is tried again, by what came of it; nothing else is tried again.
 TIMEOUT_RETRIES = 5
@@ -48,18 +55,21 @@ def signature(secret: str, timestamp: str, body: bytes) -> str:
     return base64.b64encode(hmac.digest(secret.encode(), timestamp.encode() + body, hashlib.sha256)).decode()
 
 
-def trigger_body(state: ZendeskState, webhook_id: str, event: Record) -> bytes:
+def filled_in(state: ZendeskState, text: str, event: Record) -> bytes:
     """What a Zendesk trigger on a change of the assignee sends: its JSON text with the placeholders filled in."""
     detail = event["detail"]
     values = {
         "ticket.id": detail["id"],
+        "ticket.title": detail["subject"] or "",
+        "ticket.requester.id": detail["requester_id"],
         "ticket.assignee.id": "" if detail["assignee_id"] in (None, "0") else detail["assignee_id"],
         "ticket.updated_at_with_timestamp": detail["updated_at"]
         if state.trigger_times_have_seconds
         else f"{detail['updated_at'][:16]}Z",
+        "current_user.id": detail["actor_id"],
     }
-    # What has no value is empty, and so is what does not exist.
-    return PLACEHOLDER.sub(lambda found: values.get(found[1], ""), state.trigger_bodies[webhook_id]).encode()
+    # What has no value is empty, and so is what does not exist. Nothing is escaped: a title can break the JSON.
+    return PLACEHOLDER.sub(lambda found: values.get(found[1], ""), text).encode()
 
 
 def body_of(state: ZendeskState, event: Record) -> bytes:
@@ -69,44 +79,83 @@ def body_of(state: ZendeskState, event: Record) -> bytes:
     return json.dumps(event, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def signed_headers(state: ZendeskState, webhook_id: str, body: bytes, at: float, invocation_id: str) -> dict[str, str]:
-    """The headers of one delivery."""
+def signed_headers(
+    state: ZendeskState,
+    webhook_id: str | None,
+    body: bytes,
+    at: float,
+    invocation_id: str,
+    request_format: str = "json",
+) -> dict[str, str]:
+    """The headers of one delivery; without a webhook, those of a test before it is made."""
     timestamp = records.stamp(at)
-    return {
-        "Content-Type": "application/json; charset=utf-8",
+    secret = TESTING_SECRET if webhook_id is None else state.webhook_secrets[webhook_id]
+    headers = {
+        "Content-Type": CONTENT_TYPES[request_format],
         "User-Agent": "Zendesk Webhook",
-        "X-Zendesk-Webhook-Signature": signature(state.webhook_secrets[webhook_id], timestamp, body),
+        "X-Zendesk-Webhook-Signature": signature(secret, timestamp, body),
         "X-Zendesk-Webhook-Signature-Timestamp": timestamp,
-        "x-zendesk-webhook-id": webhook_id,
         "x-zendesk-webhook-invocation-id": invocation_id,
         "x-zendesk-account-id": str(state.account_id),
     }
+    return headers if webhook_id is None else headers | {"x-zendesk-webhook-id": webhook_id}
 
 
 async def deliver(
     state: ZendeskState, session: aiohttp.ClientSession, event: Record, signed_at: float | None = None
 ) -> tuple[Delivery, ...]:
-    """Sends an event to every active webhook that subscribes to it, all at once."""
-    wanted = [
-        webhook
-        for webhook in list(state.webhooks.values())
-        if webhook["status"] == "active" and _is_told(state, webhook, event)
-    ]
+    """Sends an event to every active webhook that subscribes to it or that a trigger notifies, all at once."""
     at = state.clock() if signed_at is None else signed_at
-    return tuple(await asyncio.gather(*(_send(state, session, webhook, event, at) for webhook in wanted)))
+    told = _told(state, event)
+    return tuple(await asyncio.gather(*(_send(state, session, webhook, body, at) for webhook, body in told)))
 
 
-def _is_told(state: ZendeskState, webhook: Record, event: Record) -> bool:
-    if webhook["id"] in state.trigger_bodies:
-        return bool(event["type"] == people.ASSIGNMENT_CHANGED)
-    return event["type"] in webhook["subscriptions"]
+def _told(state: ZendeskState, event: Record) -> list[tuple[Record, bytes]]:
+    told = []
+    for webhook in state.webhooks.values():
+        if webhook["id"] in state.trigger_bodies:
+            if event["type"] == people.ASSIGNMENT_CHANGED:
+                told.append((webhook, filled_in(state, state.trigger_bodies[webhook["id"]], event)))
+        elif event["type"] in webhook["subscriptions"]:
+            told.append((webhook, body_of(state, event)))
+    for webhook_id, text in triggers.set_off(state, event):
+        if webhook_id in state.webhooks:
+            told.append((state.webhooks[webhook_id], filled_in(state, text, event)))
+    return [(webhook, body) for webhook, body in told if webhook["status"] == "active"]
+
+
+async def try_out(
+    state: ZendeskState, session: aiohttp.ClientSession, webhook: Record, webhook_id: str | None, payload: str
+) -> Record:
+    """Sends one test request, and returns what came of it in the form Zendesk shows: status, headers, payload.
+
+    A receiver that is too slow counts as status 504; one that cannot be reached as 502, which is our guess.
+    """
+    body = payload.encode()
+    headers = signed_headers(
+        state, webhook_id, body, state.clock(), uuid.uuid4().hex, request_format=webhook["request_format"]
+    )
+    timeout = aiohttp.ClientTimeout(total=state.webhook_timeout)
+    try:
+        async with session.request(
+            webhook["http_method"],
+            webhook["endpoint"],
+            data=body,
+            headers=headers,
+            timeout=timeout,
+            allow_redirects=False,
+        ) as answer:
+            shown = [{"key": name, "value": value} for name, value in answer.headers.items()]
+            return {"status": answer.status, "headers": shown, "payload": await answer.text(errors="replace")}
+    except TimeoutError:
+        return {"status": 504, "headers": [], "payload": ""}
+    except aiohttp.ClientError:
+        return {"status": 502, "headers": [], "payload": ""}
 
 
 async def _send(
-    state: ZendeskState, session: aiohttp.ClientSession, webhook: Record, event: Record, at: float
+    state: ZendeskState, session: aiohttp.ClientSession, webhook: Record, body: bytes, at: float
 ) -> Delivery:
-    triggered = webhook["id"] in state.trigger_bodies
-    body = trigger_body(state, webhook["id"], event) if triggered else body_of(state, event)
     invocation_id = uuid.uuid4().hex
     # Tries after the first carry the first one's signature and time: whether Zendesk signs anew is not documented.
     headers = signed_headers(state, webhook["id"], body, at, invocation_id)
