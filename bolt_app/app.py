@@ -15,6 +15,7 @@ from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.response import BoltResponse
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bolt_app.connecting.site import Site
 from bolt_app.listeners import register_listeners
 from bolt_app.parts import Parts
 from zendesk_bridge.bridge import Bridge
@@ -86,11 +87,14 @@ def _no_slack_variables() -> Iterator[None]:
         os.environ.update(hidden)
 
 
-def web_application(bridge: Bridge, slack: AsyncApp | None, *, health: bool) -> web.Application:
+def web_application(
+    bridge: Bridge, slack: AsyncApp | None, *, health: bool, site: Site | None = None
+) -> web.Application:
     """The routes the world reaches.
 
     Args:
         slack: the Bolt app where Slack comes over HTTP; None in Socket Mode.
+        site: the pages of connecting.
         health: whether `/healthz`, `/readyz` and `/metrics` are here, or on a port of their own.
     """
     # One more: some releases of aiohttp refuse what is as large as their limit.
@@ -116,6 +120,8 @@ def web_application(bridge: Bridge, slack: AsyncApp | None, *, health: bool) -> 
             return await to_aiohttp_response(await slack.async_dispatch(given))
 
         application.router.add_post("/slack/events", slack_events, expect_handler=_expectation)
+    if site is not None:
+        site.add_routes(application)
     if health:
         add_health(application, bridge)
     return application

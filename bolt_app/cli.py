@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from bolt_app.commands import backup, connections, display, doctor, flows, manifest, runs, serve
+from bolt_app.commands import backup, connections, display, doctor, flows, manifest, rotation, runs, serve
 from zendesk_bridge.flows.errors import ConnectorError, Locked, SettingsError, WrongVersion
 
 #: What is said is wrong with the call, the settings or the host, not with the thing asked for.
@@ -44,6 +44,7 @@ def commands() -> typer.Typer:
     app.command("sandbox")(sandbox)
     app.command("doctor")(doctor.doctor)
     app.command("backup")(backup.backup)
+    app.command("rotate-key")(rotation.rotate_key)
     app.command("manifest")(manifest.manifest)
     app.add_typer(flows.commands(), name="flows")
     app.add_typer(runs.commands(), name="runs")

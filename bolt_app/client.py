@@ -133,6 +133,31 @@ class SlackClient:
                 self._identity = known
         return known
 
+    # Connecting
+
+    async def exchange(self, code: str, *, client_id: str, client_secret: str, redirect: str) -> AsyncSlackResponse:
+        """The bot token for the code that a consent gave (oauth.v2.access).
+
+        https://docs.slack.dev/reference/methods/oauth.v2.access
+        """
+        given = {"client_id": client_id, "client_secret": client_secret, "code": code, "redirect_uri": redirect}
+        return await self._answer("oauth.v2.access", "", lambda: self._nobody().oauth_v2_access(**given))
+
+    async def identity_with(self, token: str) -> SlackIdentity:
+        """Who the app is with a token that is not in use yet (auth.test)."""
+        return identity_from(await self._answer("auth.test", "", lambda: self._nobody().auth_test(token=token)))
+
+    async def revoke(self, token: str) -> None:
+        """Ends a token (auth.revoke)."""
+        await self._answer("auth.revoke", "", lambda: self._nobody().auth_revoke(token=token))
+
+    def _nobody(self) -> AsyncWebClient:
+        """The same client without the token in use."""
+        web = self.web
+        return AsyncWebClient(
+            base_url=web.base_url, session=web.session, proxy=web.proxy, retry_handlers=[], logger=web.logger
+        )
+
     async def _team(self) -> str:
         return (await self.identity()).team_id
 
@@ -381,17 +406,25 @@ class SlackClient:
     async def _send(self, method: str, verb: Literal["GET", "POST"], arguments: dict[str, Any]) -> AsyncSlackResponse:
         if not self.web.token:
             raise translate("not_authed", method)
+        about = arguments.get("channel") or arguments.get("users") or arguments.get("user") or ""
+        if verb == "GET":
+            return await self._answer(
+                method, about, lambda: self.web.api_call(method, http_verb="GET", params=arguments)
+            )
+        return await self._answer(method, about, lambda: self.web.api_call(method, json=arguments))
+
+    async def _answer(
+        self, method: str, about: str, call: Callable[[], Awaitable[AsyncSlackResponse]]
+    ) -> AsyncSlackResponse:
+        """Slack's answer, or one of our errors. `about`: the channel or person that the call is about."""
         if self.web.session is None or self.web.session.closed:
             raise RuntimeError("the Slack client is not started")
         self._sent.nothing()
         try:
-            if verb == "GET":
-                return await self.web.api_call(method, http_verb="GET", params=arguments)
-            return await self.web.api_call(method, json=arguments)
+            return await call()
         except SlackApiError as problem:
             # A body that is no JSON arrives as aiohttp's own answer, which calls the status otherwise.
             answer: Any = problem.response
-            about = arguments.get("channel") or arguments.get("users") or arguments.get("user") or ""
             raise translate_answer(
                 method,
                 about,

@@ -9,6 +9,7 @@ from bolt_app.background import Background
 from bolt_app.client import SlackClient
 from bolt_app.home import Homes
 from bolt_app.inbox import Inbox
+from bolt_app.installation import CONNECT, Installer
 from bolt_app.parts import Parts
 from bolt_app.roles import Roles
 from bolt_app.settings import Settings
@@ -25,6 +26,7 @@ class Sides:
 
     bridge: Bridge
     slack: SlackClient
+    installer: Installer
 
     async def close(self) -> None:
         """Ends both."""
@@ -45,14 +47,22 @@ def wire(settings: Settings, bridge_settings: BridgeSettings | None = None) -> S
         joins=settings.connector_join_public_channels,
     )
 
+    installer = Installer(settings, slack, bridge)
+
     async def identify() -> Identity:
         if not slack.web.token:
-            raise Credentials(
-                "not_connected", "Slack is not connected yet", service="slack", hint="Set SLACK_BOT_TOKEN and restart."
-            )
+            await installer.load()
+        if not slack.web.token:
+            hint = CONNECT if installer.is_possible else "Set SLACK_BOT_TOKEN and restart."
+            raise Credentials("not_connected", "Slack is not connected yet", service="slack", hint=hint)
         # Anew: it is also how a connection that worked before is tried again.
         identity = await slack.identity(anew=True)
-        return Identity(account=identity.team, connected_by=identity.user_id, scopes=list(identity.scopes))
+        return Identity(
+            account=identity.team,
+            connected_by=installer.connected_by or identity.user_id,
+            acts_as=identity.user_id,
+            scopes=list(identity.scopes),
+        )
 
     bridge.add(
         Connector(
@@ -77,7 +87,7 @@ def wire(settings: Settings, bridge_settings: BridgeSettings | None = None) -> S
     bridge.notices.send = tell
     bridge.notices.find = find
     bridge.notices.send_invitation = ask_for_invitation
-    return Sides(bridge=bridge, slack=slack)
+    return Sides(bridge=bridge, slack=slack, installer=installer)
 
 
 def parts_of(sides: Sides, settings: Settings) -> Parts:

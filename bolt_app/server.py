@@ -17,6 +17,7 @@ from slack_sdk.errors import SlackApiError
 
 from bolt_app.app import bolt_app, health_application, web_application
 from bolt_app.composition import Sides, parts_of, wire
+from bolt_app.connecting.site import Site, SlackLinker, ZendeskLinker
 from bolt_app.settings import Settings
 from bolt_app.slack_errors import CODE
 from zendesk_bridge.bridge import BridgeSettings
@@ -51,7 +52,8 @@ class Connector:
             slack = bolt_app(parts, secret)
             over_http = not settings.socket_mode and secret is not None
             own_port = settings.connector_admin_port is not None
-            application = web_application(sides.bridge, slack if over_http else None, health=not own_port)
+            site = Site(sides.installer, sides.bridge.linking, settings.connector_public_url)
+            application = web_application(sides.bridge, slack if over_http else None, health=not own_port, site=site)
             self.url = await self._listen(
                 application, "CONNECTOR_PORT", settings.connector_host, settings.connector_port
             )
@@ -59,13 +61,18 @@ class Connector:
                 self.admin_url = await self._listen(
                     health_application(sides.bridge), "CONNECTOR_ADMIN_PORT", "127.0.0.1", settings.connector_admin_port
                 )
+            site.listens_at(self.url)
+            needs_public_url = not (settings.connector_public_url or settings.is_slack_on_this_machine)
+            sides.bridge.linkers["slack"] = SlackLinker(site, sides.installer, needs_public_url=needs_public_url)
+            sides.bridge.linkers["zendesk"] = ZendeskLinker(site, sides.bridge)
+            await self._load()
             await sides.bridge.start()
             self._exits.push_async_callback(parts.background.stop)
             await parts.homes.start()
             self._exits.push_async_callback(parts.homes.stop)
             parts.inbox.start(slack)
             self._exits.push_async_callback(parts.inbox.stop)
-            if settings.slack_app_token is not None and settings.slack_bot_token is not None:
+            if settings.slack_app_token is not None:
                 handler = AsyncSocketModeHandler(
                     slack, settings.slack_app_token.get_secret_value(), logger=_brief_log()
                 )
@@ -74,6 +81,12 @@ class Connector:
         except BaseException:
             await self._exits.aclose()
             raise
+
+    async def _load(self) -> None:
+        try:
+            await self.sides.installer.load()
+        except ConnectorError as problem:  # the connection shows it, and the rest works
+            log.warning("%s. %s", problem.message, problem.hint)
 
     async def stop(self) -> None:
         """Stops accepting, lets calls under way finish, lets go of the database."""

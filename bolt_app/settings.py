@@ -14,7 +14,7 @@ from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_va
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, SettingsConfigDict
 
 from bolt_app.text import is_person_id
-from zendesk_bridge.bridge import BridgeSettings, Keep, Polling, ZendeskSettings
+from zendesk_bridge.bridge import BridgeSettings, Keep, Polling, ZendeskSettings, parse_keys
 from zendesk_bridge.flows.errors import SettingsError
 
 ENV_FILE = Path(".env")
@@ -118,6 +118,18 @@ class Settings(BaseSettings):
             raise ValueError("must be the name alone, such as `acme` for acme.zendesk.com")
         return value
 
+    @field_validator("connector_secret_key")
+    @classmethod
+    def _keys(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            parse_keys(value.get_secret_value())
+        return value
+
+    @property
+    def is_slack_on_this_machine(self) -> bool:
+        """Whether Slack is a stand-in that needs no public address to send a browser back to."""
+        return urlsplit(self.slack_api_url).hostname in THIS_MACHINE
+
     @property
     def socket_mode(self) -> bool:
         """Whether Slack is reached over Socket Mode rather than HTTP."""
@@ -145,6 +157,8 @@ class Settings(BaseSettings):
             ),
             webhook_secret=self.zendesk_webhook_secret,
             webhook_max_age=self.zendesk_webhook_max_age,
+            public_url=self.connector_public_url,
+            secret_key=self.connector_secret_key,
             default_owner=self.connector_admin_email,
             polling=Polling(every=self.zendesk_poll_seconds, ai_agent_tickets=self.zendesk_ai_agent_tickets),
             keep=Keep(days=self.connector_keep_days, failed_days=self.connector_keep_failed_days),
@@ -172,12 +186,13 @@ class Settings(BaseSettings):
         if not zendesk.has_credentials:
             yield (
                 "ZENDESK_CLIENT_ID",
-                "is not set, or ZENDESK_CLIENT_SECRET is not: Admin Center's OAuth client",
+                "is not set: the identifier of an OAuth client in Admin Center",
             )
-        if self.zendesk_webhook_secret is None and not self.zendesk_poll_seconds:
+        has_webhook = self.zendesk_webhook_secret is not None or self.connector_public_url is not None
+        if not has_webhook and not self.zendesk_poll_seconds:
             yield (
                 "ZENDESK_WEBHOOK_SECRET",
-                "is not set, and ZENDESK_POLL_SECONDS is 0: set the webhook's signing secret, or poll, or both",
+                "is not set, nor is CONNECTOR_PUBLIC_URL, and ZENDESK_POLL_SECONDS is 0: have a webhook, or poll",
             )
 
     def warnings(self) -> Iterator[tuple[str, str]]:

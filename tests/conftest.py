@@ -24,7 +24,7 @@ RECIPE = "notify-assigned-agents"
 SECRET = "a webhook's signing secret"
 
 #: The engine's waits, short enough for a test to sit through.
-QUICK = Timing(looks=(0.05, 0.15), retry_first=0.02, retry_longest=0.1)
+QUICK = Timing(looks=(0.3, 0.6), retry_first=0.02, retry_longest=0.1)
 
 
 @pytest.fixture(scope="session")

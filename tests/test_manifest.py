@@ -16,12 +16,15 @@ from bolt_app.listeners import SURFACES
 from bolt_app.listeners.commands import VERBS
 from bolt_app.parts import Parts
 from bolt_app.sandbox.people import APP_NAME, BOT_SCOPES
+from bolt_app.scopes import scopes
 
 MANIFEST = Path(__file__).parents[1] / "manifest.yml"
 
 #: Bot scopes by method: https://docs.slack.dev/reference/methods
 METHODS: dict[str, set[str]] = {
+    "auth.revoke": set(),
     "auth.test": set(),
+    "oauth.v2.access": set(),
     "chat.postEphemeral": {"chat:write"},
     "chat.postMessage": {"chat:write"},
     "conversations.history": {"channels:history", "groups:history", "im:history"},
@@ -98,7 +101,7 @@ def called() -> set[str]:
     here = Path(bolt_app.__file__).parent
     paths = [path for path in here.rglob("*.py") if "sandbox" not in path.parts and path.name != "pacing.py"]
     kinds = "auth|bots|chat|conversations|oauth|reactions|team|users|views"
-    return {name for path in paths for name in re.findall(rf'"((?:{kinds})\.[a-zA-Z.]+)"', path.read_text())}
+    return {name for path in paths for name in re.findall(rf'"((?:{kinds})\.[a-zA-Z0-9.]+)"', path.read_text())}
 
 
 def test_every_slash_command_has_a_listener_and_the_other_way_round(manifest: Any, registered: Registered) -> None:
@@ -140,6 +143,13 @@ def test_the_scopes_are_what_the_calls_events_and_commands_need_and_no_more(mani
 
 def test_the_optional_scopes_are_what_the_optional_calls_need_and_no_more(manifest: Any) -> None:
     assert set(manifest["oauth_config"]["scopes"]["bot_optional"]) == set().union(*OPTIONAL_METHODS.values())
+
+
+def test_the_page_that_asks_for_scopes_asks_for_those_and_says_why(manifest: Any) -> None:
+    assert sorted(scopes(joins=False)) == manifest["oauth_config"]["scopes"]["bot"]
+    optional = set(scopes(joins=True)) - set(scopes(joins=False))
+    assert optional == set(manifest["oauth_config"]["scopes"]["bot_optional"])
+    assert all(scopes(joins=True).values())
 
 
 def test_no_scope_is_asked_for_in_a_persons_name(manifest: Any) -> None:

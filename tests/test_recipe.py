@@ -22,7 +22,7 @@ from zendesk_bridge.sandbox import Fault, ZendeskServer, people
 RECIPE = "notify-assigned-agents"
 
 #: The engine's waits, short enough for a test to sit through.
-QUICK = Timing(looks=(0.05, 0.15), retry_first=0.02, retry_longest=0.1)
+QUICK = Timing(looks=(0.3, 0.6), retry_first=0.02, retry_longest=0.1)
 
 
 async def assigned(zendesk: ZendeskServer, connector: Connector, ticket: int, agent: int | None) -> dict[str, Any]:

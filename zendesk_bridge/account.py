@@ -36,13 +36,24 @@ class ZendeskSettings:
 
     @property
     def has_credentials(self) -> bool:
-        """Whether there is a way to authenticate."""
+        """Whether there is a way to authenticate; with a client alone, an admin's consent is needed besides."""
         ways = (
-            self.client_id and self.client_secret,
+            self.client_id,
             self.oauth_token,
             self.email and self.api_token,
         )
         return any(bool(way) for way in ways)
+
+    @property
+    def has_own_rights(self) -> bool:
+        """Whether the OAuth client authenticates by itself: with its secret, for whoever made it."""
+        return bool(self.client_id and self.client_secret and not self.oauth_token)
+
+    @property
+    def needs_consent(self) -> bool:
+        """Whether somebody has to consent in a browser: the client has no secret, and nothing else is set."""
+        other = self.client_secret or self.oauth_token or (self.email and self.api_token)
+        return bool(self.client_id and not other)
 
     @property
     def connected(self) -> bool:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from zendesk_bridge import actions, forgetting, recipes, trial, triggers
 from zendesk_bridge.account import ZendeskSettings
@@ -31,12 +33,16 @@ from zendesk_bridge.flows.retention import Keep, Retention
 from zendesk_bridge.flows.runner import Runner
 from zendesk_bridge.flows.schema import flow_schema
 from zendesk_bridge.incoming import Incoming, OpenEvent
+from zendesk_bridge.linking import Linked, Linking
 from zendesk_bridge.memory import Memory
 from zendesk_bridge.metrics import Metrics
 from zendesk_bridge.notices import Notices
 from zendesk_bridge.poller import Poller, Polling
 from zendesk_bridge.reads import Reads
 from zendesk_bridge.settings import BridgeSettings
+from zendesk_bridge.subscription import Subscription
+from zendesk_bridge.tokens import StoredTokens
+from zendesk_bridge.vault import Keyring, Vault, new_key, parse_keys
 from zendesk_bridge.webhook import Webhook
 
 __all__ = [
@@ -45,17 +51,38 @@ __all__ = [
     "Channels",
     "Incoming",
     "Keep",
+    "Linked",
+    "Linking",
     "Membership",
     "Memory",
     "OpenEvent",
     "Polling",
     "Timing",
+    "Vault",
     "ZendeskSettings",
+    "new_key",
+    "parse_keys",
 ]
 
 log = logging.getLogger(__name__)
 
+#: Requests whose answer takes long: forgetting writes the whole file anew, connecting asks both services.
+SLOW = ("forget", "connect", "disconnect")
+
 T = TypeVar("T")
+
+
+class Linker(Protocol):
+    """Connects a service and disconnects it."""
+
+    async def connect(self) -> dict[str, Any]:
+        """`{link, expires_at}` where somebody has to go there, else what is connected. Raises ConnectorError."""
+
+    async def disconnect(self) -> dict[str, Any]:
+        """`{done}`: what was done, for people. Raises ConnectorError."""
+
+    def outcome(self, link: str) -> dict[str, Any] | None:
+        """What a link led to; None where nobody has finished yet. Raises ConnectorError where it failed."""
 
 
 class Bridge:
@@ -80,8 +107,14 @@ class Bridge:
         self._added: list[Connector] = []
         self._opened = False
         self.notices = Notices(settings.default_owner, lambda: self.library.all(), self.memory)
-        self.webhook = Webhook(settings.webhook_secret, settings.webhook_max_age, self.handle, self.metrics.event)
+        self.webhook = Webhook(self._webhook_secret, settings.webhook_max_age, self.handle, self.metrics.event)
+        key_file = settings.database.with_name(f"{settings.database.name}.key")
+        #: Tokens and other secrets, encrypted.
+        self.vault = Vault(Keyring(settings.secret_key, key_file), read=self._peek, write=self._journal.write)
+        #: Who connects and disconnects a service, by its name; a running connector has them.
+        self.linkers: dict[str, Linker] = {}
         self._runner: Runner | None = None
+        self._renewing: asyncio.Task[None] | None = None
         #: None where nothing is polled.
         self.poller: Poller | None = None
         self._desk = requests.Desk(self._journal, self._apply)
@@ -98,7 +131,62 @@ class Bridge:
     @cached_property
     def zendesk(self) -> ZendeskClient:
         """The client of the Zendesk account."""
-        return ZendeskClient(self.settings.zendesk, observe=self.observer("zendesk"))
+        return ZendeskClient(self.settings.zendesk, observe=self.observer("zendesk"), stored=self._tokens)
+
+    @cached_property
+    def _tokens(self) -> StoredTokens:
+        return StoredTokens(self.vault, self._exclusively)
+
+    @cached_property
+    def subscription(self) -> Subscription:
+        """The webhook at Zendesk."""
+        return Subscription(
+            self.zendesk.manage,
+            self.vault,
+            self._events_wanted,
+            known=triggers.EVENT_TYPES.values(),
+            public_url=self.settings.public_url,
+            by_hand=self.settings.webhook_secret is not None,
+        )
+
+    def _events_wanted(self) -> list[str]:
+        """The event types of Zendesk's that active flows start from."""
+        return self.events_of(flow.definition.trigger.event for flow in self.library.all() if flow.active)
+
+    def events_of(self, started_from: Iterable[str]) -> list[str]:
+        """What Zendesk calls the events that flows start from."""
+        events = set(started_from)
+        return [name for event, name in triggers.EVENT_TYPES.items() if event in events]
+
+    @cached_property
+    def linking(self) -> Linking:
+        """Connects the Zendesk account."""
+        return Linking(
+            self.settings.zendesk,
+            self.zendesk,
+            self._tokens,
+            self.subscription,
+            self.connections,
+            self.settings.public_url,
+        )
+
+    def _webhook_secret(self) -> str | None:
+        given = self.settings.webhook_secret
+        return given.get_secret_value() if given else self.subscription.secret
+
+    @asynccontextmanager
+    async def _exclusively(self) -> AsyncGenerator[None]:
+        """Within it no other process holds the database. Raises Locked."""
+        if self._opened:
+            yield
+            return
+        await self._journal.open()
+        self._opened = True
+        try:
+            yield
+        finally:
+            self._opened = False
+            await self._journal.close()
 
     @cached_property
     def reads(self) -> Reads:
@@ -143,6 +231,10 @@ class Bridge:
     async def open(self) -> None:
         """Opens the database, reads the flows, takes events from now on. Raises Locked, StorageError."""
         await self._open()
+        try:
+            await self.subscription.load()
+        except ConnectorError as problem:  # what needs it says so again, where it is needed
+            log.warning("%s. %s", problem.message, problem.hint)
         self._runner = Runner(
             self._journal,
             self.catalog,
@@ -180,6 +272,7 @@ class Bridge:
         await self.connections.start()
         await self._desk.start()
         self._retention.start()
+        self._renewing = asyncio.create_task(self.zendesk.keep_fresh(), name="zendesk-tokens")
         if self.settings.polling.every > 0:
             self.poller = Poller(
                 self.zendesk,
@@ -204,6 +297,11 @@ class Bridge:
             await self._runner.stop(grace)
             await self.notices.stop()
             self._runner = None
+        if self._renewing is not None:
+            self._renewing.cancel()
+            await asyncio.gather(self._renewing, return_exceptions=True)
+            self._renewing = None
+        await self.subscription.stop()
         await self._close()
 
     async def _open(self) -> None:
@@ -294,7 +392,7 @@ class Bridge:
         ok = stored and all(status == "ok" for status in parts.values())
         if self.poller is not None:
             parts["poll"] = self.poller.state
-            ok = ok and (self.poller.state == "ok" or self.settings.webhook_secret is not None)
+            ok = ok and (self.poller.state == "ok" or self._webhook_secret() is not None)
         return Readiness(ok=ok, database="ok" if stored else "not_writable", parts=parts)
 
     # What people see
@@ -342,6 +440,10 @@ class Bridge:
             await self._make()
         return await asyncio.to_thread(_read_once, self.settings.database, work)
 
+    async def _peek(self, work: Callable[[sqlite3.Connection], T]) -> T | None:
+        """The same; None where there is no database yet."""
+        return await self._read(work) if self._opened or self.settings.database.exists() else None
+
     async def _make(self) -> None:
         """Makes the database for the first command on a new host: the recipes are there to see."""
         journal = Journal(self.settings.database)
@@ -375,7 +477,7 @@ class Bridge:
         """Changes something: here, if nobody else holds the database, else through the process that does.
 
         Verbs: `activate`, `deactivate` (key); `sync`; `test` (key, event); `retry` (run, send), `cancel` (run);
-        `forget` (requester).
+        `forget` (requester); `connect`, `disconnect` (service), `outcome` (service, link); `rotate_key`; `budgets`.
 
         Raises:
             ConnectorError: it was refused.
@@ -385,8 +487,7 @@ class Bridge:
         try:
             await self._open()
         except Locked:
-            # Forgetting writes the whole file anew.
-            within = 60.0 if verb == "forget" else requests.ANSWER_WITHIN
+            within = 60.0 if verb in SLOW else requests.ANSWER_WITHIN
             return await asyncio.to_thread(requests.send, self.settings.database, verb, args, by, within)
         try:
             return await self._apply(verb, args, by)
@@ -398,6 +499,8 @@ class Bridge:
             return await self._do(verb, args, by)
         finally:
             self.changed()
+            if verb in ("activate", "deactivate", "sync"):
+                self.subscription.follow()
 
     async def _do(self, verb: str, args: Mapping[str, Any], by: str) -> dict[str, Any]:
         match verb:
@@ -423,6 +526,21 @@ class Bridge:
                 else:
                     run = await runner.retry_from(run_id)
                 return {"run": run.id, "status": run.status}
+            case "connect" | "disconnect" | "outcome":
+                linker = self.linkers.get(str(args["service"]))
+                if linker is None:
+                    raise ConnectorError(
+                        "not_running",
+                        "No connector is running that could be connected",
+                        hint="Start `zendesk-connector serve` first, and leave it running.",
+                    )
+                if verb == "outcome":
+                    return {"outcome": linker.outcome(str(args["link"]))}
+                return await (linker.connect() if verb == "connect" else linker.disconnect())
+            case "rotate_key":
+                return {"secrets": await self.vault.rotate()}
+            case "budgets":
+                return {"budgets": self.budgets()}
             case "forget":
                 return await forgetting.forget(self._journal, self.memory, str(args["requester"]))
         raise ConnectorError("unknown_request", f"There is no request {verb!r}")
@@ -472,6 +590,14 @@ class Bridge:
             raise ConnectorError("not_running", "Only a running connector can test for real")
         accepted = await self._runner.accept(Event.from_json(event), [self.library.compiled(key)])
         return accepted[0].id
+
+    def budgets(self) -> dict[str, dict[str, float | None]]:
+        """Calls that may leave now, by service and kind of call; null where no limit is known."""
+        found: dict[str, dict[str, float | None]] = {}
+        for connector in self.catalog.connectors:
+            left = connector.scheduler.budgets() if connector.scheduler else {}
+            found[connector.service] = {name: value if math.isfinite(value) else None for name, value in left.items()}
+        return found
 
     async def idle(self) -> None:
         """Waits until no run is under way."""

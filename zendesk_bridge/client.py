@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import math
 import time
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
@@ -22,15 +24,26 @@ from zendesk_bridge.flows.catalog import Identity
 from zendesk_bridge.flows.errors import ConnectorError, Credentials, Permanent, Transient, Uncertain
 from zendesk_bridge.flows.model import from_json
 from zendesk_bridge.pacing import ZendeskPacing, lane_of
-from zendesk_bridge.session import THREADS, TOTAL_SECONDS, Session
+from zendesk_bridge.session import AUTHORIZATION, THREADS, TOTAL_SECONDS, Session
+from zendesk_bridge.tokens import (
+    MANAGING,
+    READING,
+    Pair,
+    StoredTokens,
+    lacks,
+    lifetime_of,
+    pair_from,
+    renewed_after,
+)
 from zendesk_bridge.zendesk_errors import TOKEN_PATH, credentials
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-#: What the connector asks Zendesk for.
+#: What the connector asks Zendesk for to read, and to make its webhook.
 SCOPE = "read"
+MANAGING_SCOPE = " ".join((SCOPE, *MANAGING))
 #: What is sent beside tickets. https://developer.zendesk.com/documentation/ticketing/using-the-zendesk-api/side_loading/
 COMPANY = "users,organizations,metric_sets"
 EVENTS_PATH = "/api/v2/incremental/ticket_events.json"
@@ -39,16 +52,28 @@ EVENTS_PATH = "/api/v2/incremental/ticket_events.json"
 @dataclass(frozen=True, kw_only=True)
 class _Token:
     header: str = field(repr=False)
+    # By the clock that nobody sets.
     renew_at: float
+    # Where it is of such.
+    pair: Pair | None = field(default=None, repr=False)
 
 
 class ZendeskClient:
     """An account at Zendesk. Every method may raise Transient, Uncertain, Permanent or Credentials."""
 
     def __init__(
-        self, settings: ZendeskSettings, *, observe: Callable[[str, str], None] = lambda endpoint, outcome: None
+        self,
+        settings: ZendeskSettings,
+        *,
+        observe: Callable[[str, str], None] = lambda endpoint, outcome: None,
+        stored: StoredTokens | None = None,
     ) -> None:
+        """
+        Args:
+            stored: where the tokens are that an admin's consent gave.
+        """
         self.settings = settings
+        self._stored = stored
         self.pacing = ZendeskPacing()
         self._session = Session(settings, observe, self.pacing)
         self._zenpy = Zenpy(subdomain=self._session.subdomain, session=self._session, timeout=TOTAL_SECONDS)
@@ -56,6 +81,8 @@ class ZendeskClient:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="zendesk")
         self._turns = asyncio.Semaphore(THREADS)
         self._token: _Token | None = None
+        # What the webhook is managed with, where the client authenticates by itself.
+        self._managing: _Token | None = None
         self._renewal = asyncio.Lock()
         # When a token was last asked for in vain, and why.
         self._refused: tuple[float, ConnectorError] | None = None
@@ -154,12 +181,15 @@ class ZendeskClient:
     async def identity(self) -> Identity:
         """Who the connector is at Zendesk. Raises Credentials where Zendesk answers as to an anonymous visitor."""
         user = await self._authorized(self._me)
+        return self._identity_of(user, self.granted or "")
+
+    def _identity_of(self, user: Any, scope: str) -> Identity:
         if not user.id:
             raise credentials("anonymous", "Zendesk took the connector for an anonymous visitor")
         return Identity(
             account=urlsplit(self.settings.agent_base).netloc,
             connected_by=str(user.email or user.name or user.id),
-            scopes=(self.granted or "").split(),
+            scopes=scope.split(),
         )
 
     def _me(self) -> Any:
@@ -188,7 +218,7 @@ class ZendeskClient:
                 "not_connected",
                 "Zendesk is not connected yet",
                 service="zendesk",
-                hint="Set ZENDESK_SUBDOMAIN, ZENDESK_CLIENT_ID and ZENDESK_CLIENT_SECRET, and restart.",
+                hint="Set ZENDESK_SUBDOMAIN and ZENDESK_CLIENT_ID, and restart.",
             )
         token = await self._current()
         try:
@@ -211,8 +241,7 @@ class ZendeskClient:
 
     @property
     def _renewable(self) -> bool:
-        settings = self.settings
-        return bool(settings.client_id and settings.client_secret and not settings.oauth_token)
+        return self.settings.has_own_rights or self.settings.needs_consent
 
     async def _current(self, instead_of: _Token | None = None) -> _Token:
         """A token that is good for a while; renewed once for everybody who needs it."""
@@ -234,35 +263,127 @@ class ZendeskClient:
             self._session.authorization = token.header
             return token
 
+    def forget_token(self) -> None:
+        """Goes on with another token: the account was connected anew, or disconnected."""
+        self._token = self._managing = self._refused = self.granted = None
+        self._session.authorization = None
+
+    async def keep_fresh(self) -> None:
+        """Renews the tokens of a consent before they expire, for as long as it runs: idle ones would die unnoticed."""
+        while True:
+            with contextlib.suppress(ConnectorError):
+                if self.settings.needs_consent:
+                    await self._current()
+            due = self._token.renew_at - time.monotonic() if self._token is not None else math.inf
+            await asyncio.sleep(min(max(due, 1.0), 60.0))
+
+    async def exchange(self, code: str, *, verifier: str, redirect: str, connected_at: str, asked: str) -> Pair:
+        """The tokens for the code that a consent gave. https://developer.zendesk.com/api-reference/ticketing/oauth/"""
+        body = {"grant_type": "authorization_code", "code": code, "code_verifier": verifier, "redirect_uri": redirect}
+        return pair_from(await self._ask_for_token(body), self.settings, connected_at, asked)
+
+    async def identity_with(self, pair: Pair) -> Identity:
+        """Who these tokens are good for, before they are used for anything else."""
+
+        def work() -> Any:
+            AUTHORIZATION.set(f"Bearer {pair.access}")
+            return self._me()
+
+        return self._identity_of(await self._in_thread(work), pair.scope)
+
+    async def revoke(self, pair: Pair | None = None) -> None:
+        """Ends tokens; those in use where none are given.
+
+        https://developer.zendesk.com/api-reference/ticketing/oauth/oauth_tokens/
+        """
+        header = f"Bearer {pair.access}" if pair else None
+
+        def work() -> None:
+            AUTHORIZATION.set(header)
+            self._session.delete(f"{self._session.own}/api/v2/oauth/tokens/current.json")
+
+        await (self._in_thread(work) if pair else self._authorized(work))
+
+    async def visit(self) -> None:
+        """Asks without any credentials: whether there is a Zendesk at all."""
+        await self._in_thread(
+            lambda: _json_object(self._session.get(f"{self._session.own}/api/v2/users/me.json", auth=_nobody))
+        )
+
+    async def manage(self, verb: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """A call that manages webhooks and triggers, with the rights for it; an empty answer is {}."""
+        header = await self._managing_header()
+
+        def work() -> dict[str, Any]:
+            AUTHORIZATION.set(header)
+            response = self._session.request(verb, self._session.own + path, json=body)
+            return _json_object(response) if response.content else {}
+
+        return await self._authorized(work, lane_of(verb, path))
+
+    async def _managing_header(self) -> str | None:
+        """What to authenticate with beyond the usual; None where the usual token will do."""
+        if not self.settings.has_own_rights:
+            return None
+        token = self._managing
+        if token is None or time.monotonic() >= token.renew_at:
+            answer = await self._ask_for_token({"grant_type": "client_credentials", "scope": MANAGING_SCOPE})
+            token = self._managing = _token_in(answer)
+        return token.header
+
+    async def _ask_for_token(self, body: Mapping[str, str]) -> dict[str, Any]:
+        settings = self.settings
+        asked = {**body, "client_id": settings.client_id or ""}
+        if settings.client_secret is not None:
+            asked["client_secret"] = settings.client_secret.get_secret_value()
+        return await self._in_thread(
+            lambda: _json_object(self._session.post(self._session.own + TOKEN_PATH, json=asked))
+        )
+
     async def _obtain(self) -> _Token:
         settings = self.settings
         if settings.oauth_token:
             return _Token(header=f"Bearer {settings.oauth_token.get_secret_value()}", renew_at=float("inf"))
-        if not self._renewable:
+        if settings.needs_consent:
+            return await self._of_consent()
+        if not settings.has_own_rights:
             assert settings.api_token is not None
             pair = f"{settings.email}/token:{settings.api_token.get_secret_value()}"
             return _Token(header=f"Basic {b64encode(pair.encode()).decode()}", renew_at=float("inf"))
-        assert settings.client_secret is not None
-        body = {
-            "grant_type": "client_credentials",
-            "client_id": settings.client_id,
-            "client_secret": settings.client_secret.get_secret_value(),
-            "scope": SCOPE,
-        }
-        answer = await self._in_thread(
-            lambda: _json_object(self._session.post(self._session.own + TOKEN_PATH, json=body))
-        )
-        access = answer.get("access_token")
-        if not isinstance(access, str) or not access:
-            raise Uncertain("no_token", "Zendesk answered without an access token")
-        self.granted = str(answer.get("scope") or SCOPE)
-        if SCOPE not in self.granted.split():
+        answer = await self._ask_for_token({"grant_type": "client_credentials", "scope": SCOPE})
+        token = _token_in(answer)
+        self._note_scope(str(answer.get("scope") or SCOPE))
+        return token
+
+    def _note_scope(self, granted: str) -> None:
+        self.granted = granted
+        missing = lacks(granted, READING)
+        if missing:
             raise credentials(
-                "scope_not_granted", f"Zendesk granted the scope {self.granted!r} where {SCOPE!r} was asked for"
+                "scope_not_granted", f"Zendesk granted the scope {granted!r}, which lacks {', '.join(missing)}"
             )
-        lifetime = float(answer.get("expires_in") or 1800)
-        # Renewed before it expires, so that no call meets an expired one: at 90 %, a minute before at the latest.
-        return _Token(header=f"Bearer {access}", renew_at=time.monotonic() + max(min(lifetime * 0.9, lifetime - 60), 1))
+
+    async def _of_consent(self) -> _Token:
+        """The stored token, renewed where that is due."""
+        if self._stored is None:
+            raise Credentials("not_connected", "Zendesk is not connected yet", service="zendesk")
+        refused = self._token.pair if self._token is not None else None
+        pair = await self._stored.current(self.settings, self._ask_for_token, refused)
+        self._note_scope(pair.scope)
+        left = max(pair.renew_at - time.time(), 1.0)
+        return _Token(header=f"Bearer {pair.access}", renew_at=time.monotonic() + left, pair=pair)
+
+
+def _token_in(answer: Mapping[str, Any]) -> _Token:
+    access = answer.get("access_token")
+    if not isinstance(access, str) or not access:
+        raise Uncertain("no_token", "Zendesk answered without an access token")
+    return _Token(header=f"Bearer {access}", renew_at=time.monotonic() + renewed_after(lifetime_of(answer)))
+
+
+def _nobody(prepared: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Authenticates as nobody, where the session would as somebody."""
+    return prepared
 
 
 def _number(value: str) -> str:

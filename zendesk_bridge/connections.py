@@ -126,6 +126,17 @@ class Connections:
                 await self._poke.wait()
             await asyncio.sleep(self._every)
 
+    async def check(self, service: str) -> None:
+        """Asks one service now, however long it takes: it was connected, or disconnected."""
+        await self._check(self._connectors[service])
+
+    async def forget(self, service: str) -> None:
+        """Forgets the account of a service: it was disconnected. Raises StorageError."""
+        await self._journal.write(
+            lambda connection: connection.execute("delete from connections where service = ?", (service,)) and None
+        )
+        await self.check(service)
+
     async def check_now(self, within: float) -> None:
         """Asks every service now, and waits so many seconds at most; what takes longer is noted when it comes."""
         checks = [asyncio.create_task(self._check(connector)) for connector in self._connectors.values()]
@@ -199,11 +210,20 @@ class Connections:
             since = row["since"] if same and row["since"] else (now if identity else None)
             who = identity.connected_by if identity else (row["connected_by"] if row else None)
             scopes = json.dumps(identity.scopes) if identity else (row["scopes"] if row else "[]")
-            told = row["told_at"] if row and not identity else None
+            acts_as = (identity.acts_as or who) if identity else (row["acts_as"] if row else None)
+            is_failure = status not in (OK, NOT_CONNECTED)
+            kept = {name: row[name] if row else None for name in ("told_at", "ok_at", "failed_at", "failure")}
+            if identity:
+                kept["told_at"] = None
+            if status == OK:
+                kept["ok_at"] = now
+            elif is_failure:
+                kept["failed_at"], kept["failure"] = now, f"{status}: {message}"
             connection.execute(
                 "insert or replace into connections(service, account, connected_by, since, scopes, status, message,"
-                " checked_at, told_at) values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (service, account, who, since, scopes, status, message, now, told),
+                " checked_at, acts_as, told_at, ok_at, failed_at, failure)"
+                " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (service, account, who, since, scopes, status, message, now, acts_as, *kept.values()),
             )
 
         return self._journal.write(work)

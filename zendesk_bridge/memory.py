@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import sqlite3
+from collections.abc import Sequence
 
 from zendesk_bridge.flows.errors import StorageError
 from zendesk_bridge.flows.journal import Journal
@@ -58,6 +59,15 @@ class Memory:
         """Forgets a value that turned out to be wrong."""
         self._known[kind, key] = None
         self._journal.write(lambda connection: _delete(connection, kind, key))
+
+    async def forget_all(self, kinds: Sequence[str]) -> None:
+        """Forgets all of some kinds. Raises StorageError."""
+        await self._journal.write(
+            lambda connection: (
+                [connection.execute("delete from remembered where kind = ?", (kind,)) for kind in kinds] and None
+            )
+        )
+        self._known = {key: value for key, value in self._known.items() if key[0] not in kinds}
 
 
 def _select(connection: sqlite3.Connection, kind: str, key: str) -> tuple[str, dt.datetime] | None:

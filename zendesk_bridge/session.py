@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextvars import ContextVar
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,6 +22,8 @@ CONNECT_SECONDS = 5.0
 TOTAL_SECONDS = 10.0
 #: Calls under way at once.
 THREADS = 16
+#: What a single call authenticates with, where it is not what all do.
+AUTHORIZATION: ContextVar[str | None] = ContextVar("authorization", default=None)
 #: The longest body that is read, in bytes. Exports of a thousand tickets have a few million.
 LARGEST_ANSWER = 64 * 1024 * 1024
 
@@ -92,13 +95,15 @@ class Session(requests.Session):
 
     def _hide(self, text: str) -> str:
         """Somebody else's words, which may repeat what they were sent, without what must not be shown."""
-        for secret in (*self._secrets, (self.authorization or "").partition(" ")[2]):
+        used = (self.authorization, AUTHORIZATION.get())
+        for secret in (*self._secrets, *((each or "").partition(" ")[2] for each in used)):
             text = text.replace(secret, "***") if len(secret) > 3 else text
         return text
 
     def _authorize(self, prepared: requests.PreparedRequest) -> requests.PreparedRequest:
-        if self.authorization and not (prepared.url or "").endswith(TOKEN_PATH):
-            prepared.headers["Authorization"] = self.authorization
+        authorization = AUTHORIZATION.get() or self.authorization
+        if authorization and not (prepared.url or "").endswith(TOKEN_PATH):
+            prepared.headers["Authorization"] = authorization
         return prepared
 
     def request(self, method: str | bytes, url: str | bytes, *args: Any, **options: Any) -> requests.Response:

@@ -24,6 +24,10 @@ class BridgeSettings:
     default_flows: Path | None = None
     zendesk: ZendeskSettings = field(default_factory=ZendeskSettings)
     webhook_secret: SecretStr | None = field(default=None, repr=False)
+    # The address the world reaches; None where there is none.
+    public_url: str | None = None
+    # What secrets in the database are encrypted with; None: a key in a file beside it.
+    secret_key: SecretStr | None = field(default=None, repr=False)
     # Seconds a signed request may be old.
     webhook_max_age: float = 3600.0
     # The e-mail of the person told about flows that name no owner.

@@ -31,6 +31,8 @@ AHEAD = 300.0
 
 ASSIGNMENT = "zendesk.ticket_agent_assignment_changed"
 _ASSIGNMENT_TYPE = "zen:event-type:ticket.agent_assignment_changed"
+#: The event types of Zendesk's that flows start from, by what they are called here.
+EVENT_TYPES = {ASSIGNMENT: _ASSIGNMENT_TYPE}
 #: What the body says that a Zendesk trigger sends through a webhook of its own.
 NOTICE_TYPE = "zendesk-connector.assignment"
 

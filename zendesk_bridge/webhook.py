@@ -6,8 +6,6 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 
-from pydantic import SecretStr
-
 from zendesk_bridge import triggers
 from zendesk_bridge.flows.context import about_event
 from zendesk_bridge.flows.errors import StorageError
@@ -24,13 +22,14 @@ class Webhook:
 
     def __init__(
         self,
-        secret: SecretStr | None,
+        secret: Callable[[], str | None],
         max_age: float,
         handle: Callable[[Event], Awaitable[bool]],
         count: Callable[[str], None],
     ) -> None:
         """
         Args:
+            secret: the signing secret, as it is now.
             max_age: seconds a signature is good for.
             handle: stores an event and starts its runs; False where no flow wants it. Raises StorageError.
             count: told what became of each request.
@@ -48,8 +47,7 @@ class Webhook:
         return status
 
     async def _receive(self, headers: Mapping[str, str], body: bytes) -> tuple[str, int]:
-        key = self._secret.get_secret_value() if self._secret else None
-        wrong = triggers.refusal(key, headers, body, self._max_age, utc_now())
+        wrong = triggers.refusal(self._secret(), headers, body, self._max_age, utc_now())
         if wrong:
             self._complain(wrong)
             return "refused", 401

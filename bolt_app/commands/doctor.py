@@ -7,20 +7,13 @@ from typing import Any
 
 import typer
 
-from bolt_app.commands import display
+from bolt_app.commands import accounts, display
 from bolt_app.commands.flows import Json
 from bolt_app.commands.working import run
 from bolt_app.composition import Sides
+from bolt_app.scopes import missing
 from bolt_app.settings import Reading, Settings, examine
 from zendesk_bridge.flows.errors import ConnectorError
-
-#: What the manifest asks for, and flows need.
-SLACK_SCOPES = frozenset(
-    {
-        *("app_mentions:read", "channels:history", "channels:read", "chat:write", "commands", "groups:history"),
-        *("groups:read", "im:history", "im:write", "reactions:write", "users:read", "users:read.email"),
-    }
-)
 
 
 def doctor(as_json: Json = False) -> None:
@@ -31,15 +24,15 @@ def doctor(as_json: Json = False) -> None:
     """
     reading = examine()
     findings = [*_settings(reading), *run(lambda sides: _checks(sides, reading.settings), reading.settings)]
-    display.json(findings) if as_json else display.findings(findings)
+    display.json(findings) if as_json else accounts.findings(findings)
     if reading.wrong:
         raise typer.Exit(2)
     raise typer.Exit(0 if all(finding["ok"] for finding in findings) else 1)
 
 
 def _settings(reading: Reading) -> list[dict[str, Any]]:
-    missing = dict(line.split(": ", 1) for line in reading.settings.problems())
-    wrong = missing | reading.wrong
+    unset = dict(line.split(": ", 1) for line in reading.settings.problems())
+    wrong = unset | reading.wrong
     remarks = dict(reading.settings.warnings()) | wrong
     findings = [
         _finding(each.name, each.source, each.name not in wrong, remarks.pop(each.name, each.value))
@@ -53,7 +46,6 @@ def _settings(reading: Reading) -> list[dict[str, Any]]:
 
 async def _checks(sides: Sides, settings: Settings) -> list[dict[str, Any]]:
     findings = []
-    scopes = SLACK_SCOPES | ({"channels:join"} if settings.connector_join_public_channels else set())
     await sides.slack.start()
     for connector in sides.bridge.catalog.connectors:
         try:
@@ -61,12 +53,15 @@ async def _checks(sides: Sides, settings: Settings) -> list[dict[str, Any]]:
         except ConnectorError as problem:
             findings.append(_finding(connector.title, "connection", False, _words(problem)))
         else:
-            message = f"connected to {identity.account} as {identity.connected_by}"
+            way = _slack_way(settings) if connector.service == "slack" else _zendesk_way(settings)
+            message = f"connected to {identity.account} as {identity.acts_as or identity.connected_by}, {way}"
             findings.append(_finding(connector.title, "connection", True, message))
-            missing = scopes - set(identity.scopes) if connector.service == "slack" and identity.scopes else ()
-            if missing:
-                what = f"{', '.join(sorted(missing))} missing: OAuth & Permissions > Scopes, then install the app again"
+            lacking = missing(identity.scopes, joins=settings.connector_join_public_channels)
+            if connector.service == "slack" and identity.scopes and lacking:
+                what = f"{', '.join(lacking)} missing: OAuth & Permissions > Scopes, then install the app again"
                 findings.append(_finding("Slack scopes", "connection", False, what))
+            if connector.service == "zendesk":
+                findings.append(await _webhook(sides))
     if settings.slack_app_token is not None:
         from bolt_app.server import try_app_token
 
@@ -76,6 +71,29 @@ async def _checks(sides: Sides, settings: Settings) -> list[dict[str, Any]]:
     for wrong in sides.bridge.check([]):
         findings.append(_finding("flow file", wrong.file, False, str(wrong)))
     return findings
+
+
+def _slack_way(settings: Settings) -> str:
+    return "by SLACK_BOT_TOKEN" if settings.slack_bot_token is not None else "by the connection made in the browser"
+
+
+def _zendesk_way(settings: Settings) -> str:
+    zendesk = settings.bridge().zendesk
+    if zendesk.oauth_token is not None:
+        return "by ZENDESK_OAUTH_TOKEN"
+    if zendesk.has_own_rights:
+        return "by ZENDESK_CLIENT_SECRET"
+    return "by the connection made in the browser" if zendesk.needs_consent else "by ZENDESK_API_TOKEN"
+
+
+async def _webhook(sides: Sides) -> dict[str, Any]:
+    """Whether the webhook at Zendesk is what it should be."""
+    try:
+        active = [flow["trigger"] for flow in await sides.bridge.list_flows() if flow["active"]]
+        ok, message = await sides.bridge.subscription.inspect(sides.bridge.events_of(active))
+    except ConnectorError as problem:
+        return _finding("Zendesk webhook", "connection", False, f"cannot be looked at: {_words(problem)}")
+    return _finding("Zendesk webhook", "connection", ok, message)
 
 
 async def _database(sides: Sides) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from bolt_app.settings import Settings, examine, load
+from zendesk_bridge.bridge import new_key
 from zendesk_bridge.flows.errors import SettingsError
 
 #: As README and design list them.
@@ -75,13 +76,24 @@ def test_every_setting_has_its_name_and_default() -> None:
 
 
 def test_secrets_are_not_shown_whatever_is_done_with_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    key = new_key()
     for name in SECRETS:
-        monkeypatch.setenv(name, f"hidden-{name}")
+        monkeypatch.setenv(name, key if name == "CONNECTOR_SECRET_KEY" else f"hidden-{name}")
     shown = [repr(load()), str(load()), repr(load().bridge()), repr(examine())]
     assert "hidden-" not in "".join(shown)
+    assert key not in "".join(shown)
     assert {each.name: each.value for each in examine().origins if each.name in SECRETS} == dict.fromkeys(
         SECRETS, "set"
     )
+
+
+def test_a_key_that_is_none_is_refused_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONNECTOR_SECRET_KEY", f"{new_key()},too-short")
+    with pytest.raises(SettingsError) as caught:
+        load()
+    assert caught.value.problems == [
+        "CONNECTOR_SECRET_KEY: must be keys as `zendesk-connector rotate-key --print-key` prints them"
+    ]
 
 
 def test_the_environment_wins_over_the_file(empty_shell: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,13 +220,14 @@ def test_what_serve_needs_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
         (["SLACK_BOT_TOKEN"], {"SLACK_CLIENT_ID": "1", "SLACK_CLIENT_SECRET": "2"}, []),
         (["ZENDESK_SUBDOMAIN"], {}, ["ZENDESK_SUBDOMAIN"]),
         (["ZENDESK_SUBDOMAIN"], {"ZENDESK_API_URL": "https://acme.example"}, []),
-        (["ZENDESK_CLIENT_SECRET"], {}, ["ZENDESK_CLIENT_ID"]),
+        (["ZENDESK_CLIENT_SECRET"], {}, []),  # an admin consents in the browser
         (["ZENDESK_CLIENT_ID"], {"ZENDESK_OAUTH_TOKEN": "t"}, []),
         (["ZENDESK_CLIENT_ID"], {"ZENDESK_EMAIL": "a@b.example", "ZENDESK_API_TOKEN": "t"}, []),
         (["ZENDESK_CLIENT_ID"], {"ZENDESK_EMAIL": "a@b.example"}, ["ZENDESK_CLIENT_ID"]),
         (["ZENDESK_WEBHOOK_SECRET"], {}, []),
         ([], {"ZENDESK_POLL_SECONDS": "0"}, []),
         (["ZENDESK_WEBHOOK_SECRET"], {"ZENDESK_POLL_SECONDS": "0"}, ["ZENDESK_WEBHOOK_SECRET"]),
+        (["ZENDESK_WEBHOOK_SECRET"], {"ZENDESK_POLL_SECONDS": "0", "CONNECTOR_PUBLIC_URL": "https://a.example"}, []),
     ],
 )
 def test_what_serve_lacks_is_named(

@@ -138,7 +138,10 @@ async def test_since_is_kept_for_the_same_account_and_begins_anew_for_another(wa
     slack.answers = [REVOKED]
     watched.connections.broke(REVOKED)
     await watched.see(slack="ok", zendesk="ok")
-    assert (await watched.rows())[0] == before
+    again = (await watched.rows())[0]
+    assert (again["since"], again["account"], again["status"]) == (before["since"], before["account"], "ok")
+    assert again["ok_at"] > before["ok_at"]
+    assert again["failure"].startswith("token_revoked: ")
     slack.identity = Identity(account="another", connected_by="U2", scopes=[])
     watched.connections.broke(REVOKED)
     await watched.see(slack="ok", zendesk="ok")

@@ -79,6 +79,8 @@ class Identity:
     # The person or bot that calls are made as.
     connected_by: str
     scopes: list[str]
+    # Who actions are done as, where that is somebody else.
+    acts_as: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

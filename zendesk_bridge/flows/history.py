@@ -148,7 +148,10 @@ def compiled(connection: sqlite3.Connection, key: str, catalog: Catalog) -> Comp
 
 
 def list_connections(connection: sqlite3.Connection) -> list[dict[str, Any]]:
-    """`[{service, account, connected_by, since, scopes, status, message}]`; `message` says what is wrong."""
+    """`[{service, account, connected_by, acts_as, since, scopes, status, message, ok_at, failed_at, failure}]`.
+
+    `message` says what is wrong now; `ok_at` when the service was last seen to work, `failure` what failed last.
+    """
     return [
         {
             "service": row["service"],
@@ -158,6 +161,7 @@ def list_connections(connection: sqlite3.Connection) -> list[dict[str, Any]]:
             "scopes": json.loads(row["scopes"] or "[]"),
             "status": row["status"],
             "message": row["message"],
+            **{name: row[name] for name in ("acts_as", "ok_at", "failed_at", "failure")},
         }
         for row in Database(connection).query("select * from connections order by service")
     ]

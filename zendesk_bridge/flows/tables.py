@@ -177,6 +177,17 @@ def migrations() -> Migrations:
             {"id": str, "joined_at": str, "joined_by": str, "welcomed_at": str, "left_at": str}, pk="id"
         )
 
+    @changes()
+    def m004_secrets_and_what_connections_did_last(database: Database) -> None:
+        # Tokens and signing secrets, encrypted.
+        database.table("secrets").create({"name": str, "value": str, "at": str}, pk="name", not_null={"value", "at"})
+        connections = database.table("connections")
+        connections.add_column("acts_as", str)
+        # When it answered last, and when it failed last, with what.
+        connections.add_column("ok_at", str)
+        connections.add_column("failed_at", str)
+        connections.add_column("failure", str)
+
     return changes
 
 

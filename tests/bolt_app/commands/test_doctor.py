@@ -34,8 +34,11 @@ async def test_all_is_well(shell: Path, type_in: Type, slack: SlackServer) -> No
         "message": "set",
     }
     assert findings["CONNECTOR_HOST"]["source"] == "default"
-    assert findings["Slack"]["message"] == "connected to Sandbox Support as U0BOT00001"
-    assert findings["Zendesk"]["message"] == "connected to harbour.zendesk.com as ada@example.com"
+    assert findings["Slack"]["message"] == "connected to Sandbox Support as U0BOT00001, by SLACK_BOT_TOKEN"
+    assert (
+        findings["Zendesk"]["message"]
+        == "connected to harbour.zendesk.com as ada@example.com, by ZENDESK_CLIENT_SECRET"
+    )
     people_see = await type_in("doctor")
     assert people_see.out.splitlines()[-1] == "All is well."
     for text in (said.out, people_see.out):

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bolt_app.commands import display
+from bolt_app.commands import accounts, display
 from bolt_app.server import Connector
 from bolt_app.settings import Settings
 from zendesk_bridge.sandbox import ZendeskServer, people
@@ -103,7 +103,7 @@ def test_what_the_sandbox_and_the_parts_show_is_harmless(
     display.run(run)
     display.runs([run])
     display.complaint(hostile)
-    display.findings([{"name": hostile, "source": hostile, "ok": False, "message": hostile}])
+    accounts.findings([{"name": hostile, "source": hostile, "ok": False, "message": hostile}])
     said = capsys.readouterr()
     assert STEERING.findall(COLOURS.sub("", said.out) if on_terminal else said.out) == []
     assert STEERING.findall(said.err) == []

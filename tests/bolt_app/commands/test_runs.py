@@ -210,12 +210,18 @@ async def test_connections_are_listed(run_ids: list[str], connector: Connector, 
     rows = {row["service"]: row for row in (await type_in("connections", "list", "--json")).json}
     assert set(rows) == {"slack", "zendesk"}
     for row in rows.values():
-        assert set(row) == {"service", "account", "connected_by", "since", "scopes", "status", "message"}
+        contract = {"service", "account", "connected_by", "since", "scopes", "status"}
+        assert set(row) == contract | {"message", "acts_as", "ok_at", "failed_at", "failure", "budgets"}
+        assert row["ok_at"].endswith("Z")
         assert row["since"].endswith("Z")
     assert (rows["slack"]["account"], rows["slack"]["status"]) == ("Sandbox Support", "ok")
     assert "chat:write" in rows["slack"]["scopes"]
     assert (rows["zendesk"]["connected_by"], rows["zendesk"]["scopes"]) == ("ada@example.com", ["read"])
-    assert "No connector is running" not in (await type_in("connections", "list")).out
+    assert rows["zendesk"]["budgets"]["account"] > 0
+    said = (await type_in("connections", "list")).out
+    assert "No connector is running" not in said
+    assert "Zendesk: last seen to work" in said
+    assert "Zendesk: calls that may be made now: account" in said
     await connector.stop()
     assert "No connector is running" in (await type_in("connections", "list")).out
 

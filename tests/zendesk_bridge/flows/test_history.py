@@ -171,7 +171,8 @@ def test_connections_are_listed_with_the_contracts_keys(rows: sqlite3.Connection
         " values ('slack', 'acme', 'U1', '2026-01-31T09:30:00.000000Z', '[\"chat:write\"]', 'ok')"
     )
     (connection,) = history.list_connections(rows)
-    assert list(connection) == ["service", "account", "connected_by", "since", "scopes", "status", "message"]
+    contract = ["service", "account", "connected_by", "since", "scopes", "status"]
+    assert list(connection) == [*contract, "message", "acts_as", "ok_at", "failed_at", "failure"]
     assert connection["scopes"] == ["chat:write"]
 
 

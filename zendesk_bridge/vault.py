@@ -1,0 +1,200 @@
+"""Keeps secrets in the database, encrypted: tokens, and the webhook's signing secret. The key is elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sqlite3
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from pydantic import SecretStr
+
+from zendesk_bridge.flows.errors import ConnectorError, SettingsError, StorageError
+from zendesk_bridge.flows.model import rfc3339, utc_now
+
+T = TypeVar("T")
+
+SETTING = "CONNECTOR_SECRET_KEY"
+
+
+class Read(Protocol):
+    """Reads the database."""
+
+    async def __call__(self, work: Callable[[sqlite3.Connection], T]) -> T | None:
+        """The work's result; None where there is no database yet. Raises StorageError."""
+
+
+def parse_keys(text: str) -> list[str]:
+    """The keys in a setting, the one that encrypts first. Raises ValueError, never with a key in it."""
+    keys = text.replace(",", " ").split()
+    for key in keys:
+        try:
+            Fernet(key)
+        except ValueError:
+            raise ValueError("must be keys as `zendesk-connector rotate-key --print-key` prints them") from None
+    return keys
+
+
+class Keyring:
+    """The keys that secrets are encrypted with: those of the setting, or a file of mode 0600 beside the database."""
+
+    def __init__(self, given: SecretStr | None, file: Path) -> None:
+        self._given = given
+        #: Where the key is if no setting has it.
+        self.file = file
+
+    @property
+    def is_given(self) -> bool:
+        """Whether the keys come from the setting."""
+        return self._given is not None
+
+    def keys(self) -> list[str]:
+        """The keys there are, the one that encrypts first. Blocks. Raises SettingsError, StorageError."""
+        try:
+            if self._given is not None:
+                return parse_keys(self._given.get_secret_value())
+            return parse_keys(self.file.read_text("ascii"))
+        except FileNotFoundError:
+            return []
+        except OSError as problem:
+            raise StorageError(f"{self.file} cannot be read: {problem.strerror}") from problem
+        except ValueError as problem:
+            raise SettingsError([f"{SETTING if self.is_given else self.file}: {problem}"]) from None
+
+    def keys_to_write(self) -> list[str]:
+        """The same; makes the file with a new key where there is none. Blocks."""
+        keys = self.keys()
+        if not keys:
+            keys = [new_key()]
+            self.put(keys)
+        return keys
+
+    def put(self, keys: list[str]) -> None:
+        """Writes the file, so that a sudden end leaves the old keys or the new ones. Blocks. Raises StorageError."""
+        fresh = self.file.with_name(self.file.name + ".new")
+        try:
+            fresh.unlink(missing_ok=True)
+            number = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(number, "w", encoding="ascii") as file:
+                file.write("\n".join(keys) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+            fresh.replace(self.file)
+            folder = os.open(self.file.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+        except OSError as problem:
+            raise StorageError(f"{self.file} cannot be written: {problem.strerror}") from problem
+
+
+class Vault:
+    """Secrets by name, each a JSON object."""
+
+    def __init__(self, keyring: Keyring, *, read: Read, write: Callable[..., Awaitable[Any]]) -> None:
+        """
+        Args:
+            read: reads the database, in any process.
+            write: writes it; only the process that holds it may.
+        """
+        self.keyring = keyring
+        self._read = read
+        self._write = write
+
+    async def get(self, name: str) -> dict[str, Any] | None:
+        """What is kept under a name. Raises ConnectorError `wrong_key`, StorageError, SettingsError."""
+        row = await self._read(lambda connection: _row(connection, name))
+        if row is None:
+            return None
+        keys = await asyncio.to_thread(self.keyring.keys)
+        try:
+            value = json.loads(_fernet(keys).decrypt(row))
+        except (InvalidToken, ValueError):
+            raise self._wrong_key() from None
+        return value if isinstance(value, dict) else None
+
+    async def put(self, name: str, value: Mapping[str, Any]) -> None:
+        """Keeps something; it is on disk when this returns. Raises StorageError, SettingsError."""
+        keys = await asyncio.to_thread(self.keyring.keys_to_write)
+        kept = _fernet(keys).encrypt(json.dumps(value).encode()).decode()
+        now = rfc3339(utc_now())
+        await self._write(
+            lambda connection: (
+                connection.execute(
+                    "insert or replace into secrets(name, value, at) values (?, ?, ?)", (name, kept, now)
+                )
+                and None
+            )
+        )
+
+    async def drop(self, name: str) -> None:
+        """Forgets something. Raises StorageError."""
+        await self._write(lambda connection: connection.execute("delete from secrets where name = ?", (name,)) and None)
+
+    async def rotate(self) -> int:
+        """Encrypts everything anew with a new key (of the setting: with its first); returns how many secrets.
+
+        A sudden end loses nothing: until all is encrypted anew, both keys are kept.
+
+        Raises:
+            ConnectorError: `wrong_key`; `one_key` where the setting has no second key.
+        """
+        keyring = self.keyring
+        keys = await asyncio.to_thread(keyring.keys)
+        if keyring.is_given and len(keys) < 2:
+            raise ConnectorError(
+                "one_key",
+                f"{SETTING} has one key alone",
+                hint=f"Put a new one before it, {SETTING}=NEW,OLD (`zendesk-connector rotate-key --print-key` makes "
+                "one), restart, and rotate again; then take the old one out.",
+            )
+        if not keyring.is_given:
+            keys = [new_key(), *keys]
+            await asyncio.to_thread(keyring.put, keys)
+        fernet = _fernet(keys)
+
+        def work(connection: sqlite3.Connection) -> int:
+            rows = connection.execute("select name, value from secrets").fetchall()
+            for name, value in rows:
+                connection.execute("update secrets set value = ? where name = ?", (_rotated(fernet, value), name))
+            return len(rows)
+
+        try:
+            count: int = await self._write(work)
+        except InvalidToken:
+            raise self._wrong_key() from None
+        if not keyring.is_given:
+            await asyncio.to_thread(keyring.put, keys[:1])
+        return count
+
+    def _wrong_key(self) -> ConnectorError:
+        place = SETTING if self.keyring.is_given else str(self.keyring.file)
+        return ConnectorError(
+            "wrong_key",
+            "What is stored of the connections cannot be decrypted: the key is another, or gone",
+            hint=f"Bring back the key ({place}), or connect anew: `zendesk-connector connections connect`.",
+        )
+
+
+def new_key() -> str:
+    """A new key."""
+    return Fernet.generate_key().decode()
+
+
+def _fernet(keys: list[str]) -> MultiFernet:
+    # Without any key nothing can be read, which is what a key of its own says.
+    return MultiFernet([Fernet(key) for key in keys or [new_key()]])
+
+
+def _rotated(fernet: MultiFernet, value: str) -> str:
+    return fernet.rotate(value).decode()
+
+
+def _row(connection: sqlite3.Connection, name: str) -> str | None:
+    row = connection.execute("select value from secrets where name = ?", (name,)).fetchone()
+    return None if row is None else str(row["value"])
