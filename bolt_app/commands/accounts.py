@@ -36,14 +36,15 @@ def _details(row: Mapping[str, Any]) -> list[tuple[str, str | None]]:
     if row["acts_as"] and row["acts_as"] != row["connected_by"]:
         lines.append((f"{name}: actions are done as {row['acts_as']}.", None))
     if row["message"] and row["status"] != "ok":
-        lines.append((f"{name}: {row['message']}", "red"))
+        message = str(row["message"])
+        lines.append((message if message.startswith(name) else f"{name}: {message}", "red"))
     if row["ok_at"]:
         last = f"{name}: last seen to work {when(row['ok_at'])}"
         if row["failure"]:
             last += f"; last failure {when(row['failed_at'])}: {row['failure']}"
         lines.append((last, "dim"))
     left = [f"{kind} {calls:.0f}" for kind, calls in (row["budgets"] or {}).items() if calls is not None]
-    if left:
+    if left and row["account"]:
         lines.append((f"{name}: calls that may be made now: {', '.join(left)}", "dim"))
     return lines
 

@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 #: How often the holder looks for requests, in seconds.
 LOOK_EVERY = 0.25
+#: Requests that change nothing, and come often: the log is about what is done.
+LOOKS = ("budgets", "outcome")
 #: How long a command waits for its answer, in seconds.
 ANSWER_WITHIN = 5.0
 
@@ -133,7 +135,8 @@ class Desk:
         except Exception:
             log.exception("request %s (%s) met a defect of this software", number, verb)
             answer = {"error": {"code": "internal", "message": "A defect of this software", "hint": "See the log."}}
-        log.info("request %s by %s: %s", verb, by, "refused" if "error" in answer else "done")
+        level = logging.DEBUG if verb in LOOKS else logging.INFO
+        log.log(level, "request %s by %s: %s", verb, by, "refused" if "error" in answer else "done")
         return answer
 
     async def _store(self, number: int) -> None:
