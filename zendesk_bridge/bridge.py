@@ -6,8 +6,10 @@ import asyncio
 import logging
 import math
 import sqlite3
+import uuid
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -23,6 +25,7 @@ from zendesk_bridge.flows.backup import back_up
 from zendesk_bridge.flows.catalog import Catalog, Connector
 from zendesk_bridge.flows.context import about_event
 from zendesk_bridge.flows.errors import ConnectorError, Locked, StorageError
+from zendesk_bridge.flows.history import Wanted
 from zendesk_bridge.flows.interpreter import CompiledFlow
 from zendesk_bridge.flows.journal import Journal, Lock, connect_to_read, storage_error
 from zendesk_bridge.flows.library import Library, check
@@ -59,6 +62,7 @@ __all__ = [
     "Polling",
     "Timing",
     "Vault",
+    "Wanted",
     "ZendeskSettings",
     "new_key",
     "parse_keys",
@@ -416,10 +420,14 @@ class Bridge:
         return self.settings.default_owner
 
     async def list_runs(
-        self, limit: int | None = None, *, flow: str | None = None, offset: int = 0
+        self, limit: int | None = None, *, wanted: Wanted | None = None, offset: int = 0
     ) -> list[dict[str, Any]]:
-        """Runs, newest first, as `runs list --json` shows them; those of one flow where one is given."""
-        return await self._read(lambda connection: history.list_runs(connection, limit, flow=flow, offset=offset))
+        """Runs, newest first, as `runs list --json` shows them."""
+        return await self._read(lambda connection: history.list_runs(connection, limit, wanted=wanted, offset=offset))
+
+    async def list_failures(self, wanted: Wanted) -> list[dict[str, Any]]:
+        """Failed runs by what failed, as `runs failures --json` shows them."""
+        return await self._read(lambda connection: history.list_failures(connection, wanted))
 
     async def show_run(self, prefix: str) -> dict[str, Any]:
         """One run with its steps. Raises NotFound."""
@@ -476,8 +484,9 @@ class Bridge:
     async def request(self, verb: str, args: Mapping[str, Any], by: str) -> dict[str, Any]:
         """Changes something: here, if nobody else holds the database, else through the process that does.
 
-        Verbs: `activate`, `deactivate` (key); `sync`; `test` (key, event); `retry` (run, send), `cancel` (run);
-        `forget` (requester); `connect`, `disconnect` (service), `outcome` (service, link); `rotate_key`; `budgets`.
+        Verbs: `activate`, `deactivate` (key); `sync`; `test` (key, event); `retry` (run, send, step), `cancel` (run);
+        `replay` (event, flow); `forget` (requester); `connect`, `disconnect` (service), `outcome` (service, link);
+        `rotate_key`; `budgets`.
 
         Raises:
             ConnectorError: it was refused.
@@ -524,7 +533,7 @@ class Bridge:
                 elif args.get("send") is not None:
                     run = await runner.decide(run_id, send=bool(args["send"]))
                 else:
-                    run = await runner.retry_from(run_id)
+                    run = await runner.retry_from(run_id, args.get("step"))
                 return {"run": run.id, "status": run.status}
             case "connect" | "disconnect" | "outcome":
                 linker = self.linkers.get(str(args["service"]))
@@ -541,6 +550,8 @@ class Bridge:
                 return {"secrets": await self.vault.rotate()}
             case "budgets":
                 return {"budgets": self.budgets()}
+            case "replay":
+                return {"runs": await self._replay(str(args["event"]), args.get("flow"))}
             case "forget":
                 return await forgetting.forget(self._journal, self.memory, str(args["requester"]))
         raise ConnectorError("unknown_request", f"There is no request {verb!r}")
@@ -598,6 +609,20 @@ class Bridge:
             left = connector.scheduler.budgets() if connector.scheduler else {}
             found[connector.service] = {name: value if math.isfinite(value) else None for name, value in left.items()}
         return found
+
+    async def _replay(self, event_id: str, key: str | None) -> list[str]:
+        """Runs an event of the past again; returns the ids of the runs. Raises ConnectorError."""
+        if self._runner is None:
+            raise ConnectorError("not_running", "Only a running connector can run an event again")
+        event, service_id = await self._journal.read(lambda connection: history.event(connection, event_id))
+        again = replace(event, id=str(uuid.uuid4()), source="replay")
+        flows = [self.library.compiled(key)] if key else list(self.library.starting_on(event.type, None))
+        wanting = [flow for flow in flows if key or _wants(flow, again)]
+        if not wanting:
+            hint = "`--flow KEY` runs one that is not active, or whose trigger's conditions do not hold."
+            raise ConnectorError("unwanted", "No active flow wants this event", hint=hint)
+        runs = await self._runner.accept(again, wanting, lambda connection: (again.id, service_id, True))
+        return [run.id for run in runs]
 
     async def idle(self) -> None:
         """Waits until no run is under way."""

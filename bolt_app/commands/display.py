@@ -113,10 +113,10 @@ def synced(answer: Mapping[str, Any]) -> None:
     terminal.say(f"Known flows: {', '.join(answer['flows'])}", None)
 
 
-def runs(rows: list[dict[str, Any]]) -> None:
+def runs(rows: list[dict[str, Any]], *, are_all: bool = True) -> None:
     """Runs, as a table. On a terminal an id is cut to what still names it; `runs show` takes that."""
     if not rows:
-        terminal.say("No runs yet.", "dim")
+        terminal.say("No runs yet." if are_all else "No such runs.", "dim")
         return
     console = terminal.open_console()
     short = console.is_terminal
@@ -130,6 +130,18 @@ def runs(rows: list[dict[str, Any]]) -> None:
         cells = [run_id, row["flow"], row["status"], terminal.when(row["started_at"], short=short), took, remark]
         table.add_row(*(terminal.cell(cell) for cell in cells))
     terminal.print_table(console, table)
+
+
+def failures(groups: list[dict[str, Any]]) -> None:
+    """Failed runs by what failed."""
+    if not groups:
+        terminal.say("No failed runs.", "dim")
+    for group in groups:
+        times = "once" if group["count"] == 1 else f"{group['count']} times"
+        step = f", step {group['step']}" if group["step"] else ""
+        terminal.say(f"{group['flow']}{step}: {times}, last {terminal.when(group['last_at'])}", "bold")
+        _error(group)
+        terminal.say(f"  zendesk-connector runs show {group['run']}", "dim")
 
 
 def _shortest(ids: list[str], least: int = 8) -> list[str]:

@@ -9,6 +9,7 @@ from bolt_app.roles import Role
 from bolt_app.views.connections import status as status_view
 from bolt_app.views.flows import PAGE, flow_list, flow_shown, problem_words
 from bolt_app.views.runs import run_list
+from zendesk_bridge.bridge import Wanted
 
 Message = dict[str, Any]
 
@@ -39,7 +40,7 @@ async def runs(parts: Parts, role: Role, flow: str | None, offset: int) -> Messa
     """A page of the runs, of one flow or of all. Raises NotFound where there is no such flow."""
     if flow is not None:
         await parts.bridge.show_flow(flow)
-    found = await parts.bridge.list_runs(RUNS + 1, flow=flow, offset=offset)
+    found = await parts.bridge.list_runs(RUNS + 1, wanted=Wanted(flow=flow), offset=offset)
     return run_list(found[:RUNS], flow=flow, offset=offset, more=len(found) > RUNS, admin=role is Role.ADMIN)
 
 

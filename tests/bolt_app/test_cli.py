@@ -57,6 +57,7 @@ def test_there_are_the_commands_that_the_documentation_names() -> None:
         *("flows reference", "flows sync"),
         *("flows activate", "flows deactivate", "flows test"),
         *("runs", "runs list", "runs show", "runs retry", "runs cancel", "runs forget"),
+        *("runs failures", "runs replay"),
         *("connections", "connections list", "connections connect", "connections disconnect"),
         "rotate-key",
     }

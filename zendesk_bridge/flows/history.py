@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import sqlite3
 import sys
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlite_utils import Database
@@ -12,8 +14,8 @@ from sqlite_utils import Database
 from zendesk_bridge.flows.catalog import Catalog, nearest
 from zendesk_bridge.flows.errors import NotFound
 from zendesk_bridge.flows.interpreter import CompiledFlow, compile_flow
-from zendesk_bridge.flows.model import Flow
-from zendesk_bridge.flows.store import select_definition
+from zendesk_bridge.flows.model import Event, Flow, rfc3339
+from zendesk_bridge.flows.store import select_definition, select_event
 
 _RUN = """
 select runs.id, runs.flow, runs.version, coalesce(events.service_id, runs.event_id) as event_id, runs.status,
@@ -22,19 +24,83 @@ from runs left join events on events.id = runs.event_id
 """
 
 
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """Which runs are asked for; everything that is given must hold."""
+
+    flow: str | None = None
+    # Any of these.
+    statuses: tuple[str, ...] = ()
+    # The ticket's number.
+    ticket: str | None = None
+    # When the run was accepted.
+    since: dt.datetime | None = None
+    until: dt.datetime | None = None
+    # What stands somewhere in the event, in a step's inputs, outputs or error, or in the run's error or note.
+    text: str | None = None
+
+    def where(self) -> tuple[str, dict[str, Any]]:
+        """The same as SQL and its values."""
+        values: dict[str, Any] = {f"status{number}": status for number, status in enumerate(self.statuses)}
+        parts = []
+        if self.statuses:
+            parts.append(f"runs.status in ({', '.join(f':{name}' for name in values)})")
+        given = {
+            "flow": ("runs.flow = :flow", self.flow),
+            "subject": ("events.subject = :subject", f"ticket {self.ticket}" if self.ticket else None),
+            "since": ("runs.accepted_at >= :since", rfc3339(self.since) if self.since else None),
+            "until": ("runs.accepted_at < :until", rfc3339(self.until) if self.until else None),
+            "text": (_HOLDS_TEXT, json.dumps(self.text, ensure_ascii=False)[1:-1].casefold() if self.text else None),
+        }
+        for name, (part, value) in given.items():
+            if value is not None:
+                parts.append(part)
+                values[name] = value
+        return f" where {' and '.join(parts)}" if parts else "", values
+
+
+#: What is looked for is escaped as JSON is, which writes most characters as they are.
+_HOLDS_TEXT = """(
+ instr(casefold(coalesce(events.data, '') || coalesce(runs.error, '') || coalesce(runs.note, '')), :text)
+ or exists (select 1 from steps where steps.run_id = runs.id and instr(
+ casefold(coalesce(steps.inputs, '') || coalesce(steps.outputs, '') || coalesce(steps.error, '')), :text)))"""
+
+
 def list_runs(
-    connection: sqlite3.Connection, limit: int | None = None, *, flow: str | None = None, offset: int = 0
+    connection: sqlite3.Connection, limit: int | None = None, *, wanted: Wanted | None = None, offset: int = 0
 ) -> list[dict[str, Any]]:
     """`[{id, flow, version, event_id, status, started_at, finished_at, error, note}]`, newest first.
 
     Args:
-        flow: the key of the one flow whose runs are wanted.
         offset: how many of the newest are left out.
     """
-    of_flow = " where runs.flow = :flow" if flow is not None else ""
-    sql = f"{_RUN}{of_flow} order by runs.number desc limit :limit offset :offset"
-    values = {"flow": flow, "limit": -1 if limit is None else limit, "offset": offset}
+    where, values = (wanted or Wanted()).where()
+    if "text" in values:
+        connection.create_function("casefold", 1, str.casefold, deterministic=True)
+    sql = f"{_RUN}{where} order by runs.number desc limit :limit offset :offset"
+    values |= {"limit": -1 if limit is None else limit, "offset": offset}
     return [_with_error(row) for row in Database(connection).query(sql, values)]
+
+
+def list_failures(connection: sqlite3.Connection, wanted: Wanted) -> list[dict[str, Any]]:
+    """Failed runs by what failed: `[{flow, step, code, message, hint, count, first_at, last_at, run}]`, most first.
+
+    `message` and `hint` are those of the newest, which is `run`.
+    """
+    groups: dict[tuple[str, str | None, str], dict[str, Any]] = {}
+    for row in list_runs(connection, wanted=replace(wanted, statuses=("failed",))):
+        error = row["error"] or {"code": "unknown", "message": "", "hint": ""}
+        step = connection.execute(
+            "select key from steps where run_id = ? and status = 'failed' order by seq desc limit 1", (row["id"],)
+        ).fetchone()
+        where = step["key"] if step else None
+        group = groups.setdefault(
+            (row["flow"], where, error["code"]),
+            {"flow": row["flow"], "step": where, **error, "count": 0, "last_at": row["finished_at"], "run": row["id"]},
+        )
+        group["count"] += 1
+        group["first_at"] = row["finished_at"]
+    return sorted(groups.values(), key=lambda group: -group["count"])
 
 
 def show_run(connection: sqlite3.Connection, prefix: str) -> dict[str, Any]:
@@ -83,6 +149,18 @@ def _beginning_with(database: Database, prefix: str) -> list[dict[str, Any]]:
     # A range, unlike `like`, uses the index and knows no wildcards.
     beyond = prefix + chr(sys.maxunicode)
     return list(database.query(f"{_RUN} where runs.id between ? and ? order by runs.id limit 20", [prefix, beyond]))
+
+
+def event(connection: sqlite3.Connection, event_id: str) -> tuple[Event, str]:
+    """An event by its own id, or by the id the service gave it; and that one. Raises NotFound."""
+    row = connection.execute(
+        "select * from events where id = :id or service_id = :id order by received_at limit 1", {"id": event_id}
+    ).fetchone()
+    found = select_event(connection, row["id"]) if row else None
+    if found is None:
+        hint = "`zendesk-connector runs show RUN` names a run's event."
+        raise NotFound("no_event", f"There is no event {event_id!r}", hint=hint)
+    return found, row["service_id"] or row["id"]
 
 
 def list_flows(

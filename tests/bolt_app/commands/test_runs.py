@@ -232,3 +232,73 @@ async def test_nothing_there_is_a_sentence_for_people_and_an_empty_list_for_prog
     for noun, sentence in (("runs", "No runs yet."), ("connections", "Nothing is connected yet")):
         assert sentence in (await type_in(noun, "list")).out
         assert (await type_in(noun, "list", "--json")).json == []
+
+
+async def test_runs_are_filtered(run_ids: list[str], type_in: Type) -> None:
+    async def found(*filters: str) -> list[int]:
+        runs = (await type_in("runs", "list", "--json", *filters)).json
+        return [run_ids.index(run["id"]) for run in runs]
+
+    assert await found("--status", "failed") == [1]
+    assert await found("--status", "failed", "--status", "succeeded") == [1, 0]
+    assert await found("--ticket", "101") == [0]
+    assert await found("--ticket", "https://harbour.zendesk.com/agent/tickets/102") == [1]
+    assert await found("--flow", "another") == []
+    assert await found("--since", "1h") == [1, 0]
+    assert await found("--until", "2026-01-01") == []
+    assert await found("--text", "lin ZHAO") == [1]  # somewhere in what a step read, however it is written
+    assert await found("--text", "users_not_found", "--ticket", "101") == []
+    assert "No such runs." in (await type_in("runs", "list", "--ticket", "7")).out
+    for wrong, words in ((("--status", "bad"), "one of queued"), (("--since", "soon"), "30m, 2h, 3d")):
+        said = await type_in("runs", "list", *wrong)
+        assert said.code == 2
+        assert words in " ".join(said.err.split())
+
+
+async def test_failures_are_grouped_by_what_failed(
+    run_ids: list[str], connector: Connector, zendesk: ZendeskServer, type_in: Type
+) -> None:
+    await zendesk.assign(people.MARKUP, people.NOOR)
+    await connector.sides.bridge.idle()
+    again = await zendesk.assign(people.MARKUP, people.LIN)
+    await connector.sides.bridge.idle()
+    (group,) = (await type_in("runs", "failures", "--json")).json
+    assert {name: group[name] for name in ("flow", "step", "code", "count", "run")} == {
+        "flow": RECIPE,
+        "step": "notify",
+        "code": "users_not_found",
+        "count": 2,
+        "run": f"{again.event['id']}:{RECIPE}",
+    }
+    assert group["first_at"] < group["last_at"]
+    said = await type_in("runs", "failures")
+    assert f"{RECIPE}, step notify: 2 times" in said.out
+    assert "Check that the e-mail address" in said.out
+    assert "No failed runs." in (await type_in("runs", "failures", "--ticket", "101")).out
+
+
+async def test_an_event_of_the_past_is_run_again_as_a_new_run(
+    run_ids: list[str], connector: Connector, slack: SlackServer, type_in: Type
+) -> None:
+    event = run_ids[0].partition(":")[0]
+    (started,) = (await type_in("runs", "replay", event, "--json")).json["runs"]
+    await connector.sides.bridge.idle()
+    shown = (await type_in("runs", "show", started, "--json")).json
+    assert (shown["status"], shown["event_id"]) == ("succeeded", event)
+    assert started != run_ids[0]
+    assert len(slack.state.messages_to(NOOR.id)) == 2
+    said = await type_in("runs", "replay", "no-such-event")
+    assert (said.code, "There is no event 'no-such-event'" in said.err) == (1, True)
+    await connector.sides.bridge.request("deactivate", {"key": RECIPE}, "a test")
+    assert "No active flow wants this event" in (await type_in("runs", "replay", event)).err
+    assert (await type_in("runs", "replay", event, "--flow", RECIPE)).code == 0
+
+
+async def test_a_run_is_done_again_from_a_step_on(
+    run_ids: list[str], connector: Connector, slack: SlackServer, type_in: Type
+) -> None:
+    assert (await type_in("runs", "retry", run_ids[0], "--from", "notify")).code == 0
+    await connector.sides.bridge.idle()
+    assert len(slack.state.messages_to(NOOR.id)) == 2
+    said = await type_in("runs", "retry", run_ids[0], "--from", "nothing")
+    assert (said.code, "no step 'nothing'" in said.err) == (1, True)
