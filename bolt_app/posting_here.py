@@ -26,7 +26,7 @@ def posting_in(channel: SlackChannel, flows: Iterable[StoredFlow]) -> Posting:
     for flow in flows:
         given = {
             str(step.inputs["channel"]).strip()
-            for step in flow.definition.steps
+            for step in flow.definition.actions()
             if step.action.startswith("slack.") and step.inputs.get("channel")
         }
         if any(_is(each, channel) for each in given):

@@ -29,6 +29,21 @@ def test_every_setting_is_named() -> None:
     assert missing == []
 
 
+def test_the_example_of_what_happens_next_is_a_flow() -> None:
+    example = README.partition("**What happens next**")[2].partition("```yaml\nsteps:\n")[2].partition("```")[0]
+    text = f"""\
+key: example
+name: Example
+trigger: {{event: zendesk.ticket_agent_assignment_changed}}
+steps:
+  - {{key: ticket, action: zendesk.look_up_ticket, inputs: {{ticket_id: "{{{{ trigger.ticket_id }}}}"}}}}
+  - {{key: assignee, action: zendesk.look_up_user, inputs: {{user_id: "{{{{ ticket.assignee_id }}}}"}}}}
+{example}"""
+    catalog = wire(Settings.model_construct()).bridge.catalog
+    assert [str(each) for each in read_flow(text, "example.yml", catalog).problems] == []
+    assert len(list(read_flow(text, "example.yml", catalog).flow.actions())) == 4  # type: ignore[union-attr]
+
+
 def test_every_command_is_named() -> None:
     group = typer.main.get_command(commands())
     assert isinstance(group, typer.core.TyperGroup)

@@ -23,10 +23,10 @@ from zendesk_bridge.dry import Show, dry_run
 from zendesk_bridge.flows import history, open_runs, requests, store
 from zendesk_bridge.flows.backup import back_up
 from zendesk_bridge.flows.catalog import Catalog, Connector
+from zendesk_bridge.flows.compiled import CompiledFlow
 from zendesk_bridge.flows.context import about_event
 from zendesk_bridge.flows.errors import ConnectorError, Locked, StorageError
 from zendesk_bridge.flows.history import Wanted
-from zendesk_bridge.flows.interpreter import CompiledFlow
 from zendesk_bridge.flows.journal import Journal, Lock, connect_to_read, storage_error
 from zendesk_bridge.flows.library import Library, check
 from zendesk_bridge.flows.model import Event, Problem, Readiness, Run, StoredFlow, rfc3339, utc_now

@@ -10,9 +10,10 @@ from typing import Any, Protocol, runtime_checkable
 from pydantic import BaseModel
 
 from zendesk_bridge.flows.catalog import Action, Catalog, Output
+from zendesk_bridge.flows.compiled import CompiledAction, CompiledFlow
 from zendesk_bridge.flows.context import Context, working_on
 from zendesk_bridge.flows.errors import ConnectorError, NeedsInvite, Permanent
-from zendesk_bridge.flows.interpreter import EMPTY, CompiledFlow, CompiledStep, interpret
+from zendesk_bridge.flows.interpreter import EMPTY, interpret
 from zendesk_bridge.flows.model import Event, rfc3339, utc_now
 
 #: The message id of a message that was not sent.
@@ -38,8 +39,10 @@ class _DryPort:
         self._catalog = catalog
         self._show = show
         self._began = utc_now()
+        self._key = ""
 
     async def begins(self, key: str, action: str) -> dt.datetime:
+        self._key = key
         self._began = utc_now()
         return self._began
 
@@ -49,11 +52,11 @@ class _DryPort:
     def meanwhile(self, work: Callable[[], None]) -> None:
         """Does nothing: steps one after the other are easier to follow."""
 
-    def read_ahead(self, step: CompiledStep, inputs: dict[str, Any], moment: dt.datetime) -> None:
+    def read_ahead(self, step: CompiledAction, inputs: dict[str, Any], moment: dt.datetime) -> None:
         """Leaves the read to its turn."""
 
-    async def step(self, step: CompiledStep, inputs: dict[str, Any]) -> Mapping[str, Any]:
-        action, key = step.action, step.step.key
+    async def step(self, step: CompiledAction, inputs: dict[str, Any]) -> Mapping[str, Any]:
+        action, key = step.action, self._key
         sends = action.effect != "read" or any(_is_made_up(value) for value in inputs.values())
         try:
             outputs = await (self._imagine(action, inputs) if sends else self._read(step, inputs))
@@ -67,7 +70,15 @@ class _DryPort:
         self._add(key, action.id, "not_sent" if sends else "succeeded", inputs, outputs, None)
         return action.restore(outputs)
 
-    async def _read(self, step: CompiledStep, inputs: dict[str, Any]) -> dict[str, Any]:
+    async def sleep(self, key: str, action: str, until: Callable[[], dt.datetime]) -> Mapping[str, Any]:
+        """Says until when, and goes on at once."""
+        return await self.note(key, action, {"until": rfc3339(until())})
+
+    async def note(self, key: str, action: str, outputs: dict[str, Any]) -> Mapping[str, Any]:
+        self._add(key, action, "succeeded", {}, outputs, None)
+        return outputs
+
+    async def _read(self, step: CompiledAction, inputs: dict[str, Any]) -> dict[str, Any]:
         action = step.action
         extra = {"wanted": step.wanted} if action.takes_wanted else {}
         result: BaseModel = await action.function(self._catalog.client(action.service), **inputs, **extra)

@@ -12,8 +12,8 @@ from typing import Any
 from zendesk_bridge import triggers
 from zendesk_bridge.client import ZendeskClient
 from zendesk_bridge.flows.catalog import Catalog, Trigger, nearest
+from zendesk_bridge.flows.compiled import CompiledFlow, compile_flow
 from zendesk_bridge.flows.errors import FlowError, NotFound
-from zendesk_bridge.flows.interpreter import CompiledFlow, compile_flow
 from zendesk_bridge.flows.library import read_all
 from zendesk_bridge.flows.model import Event
 

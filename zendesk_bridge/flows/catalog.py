@@ -15,8 +15,8 @@ from typing import Annotated, Any, Literal, cast, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic.fields import FieldInfo
 
+from zendesk_bridge.flows.definition import Values
 from zendesk_bridge.flows.errors import FlowError
-from zendesk_bridge.flows.model import Values
 from zendesk_bridge.flows.pacing import Scheduler
 
 Effect = Literal["read", "set", "create"]

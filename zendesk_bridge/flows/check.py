@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pydantic import ValidationError
 
 from zendesk_bridge.flows.catalog import Action, Catalog, Output, in_words, nearest
 from zendesk_bridge.flows.conditions import can_be_ordered, variable_template
+from zendesk_bridge.flows.definition import (
+    ActionStep,
+    BranchStep,
+    Condition,
+    Conditions,
+    Flow,
+    LoopStep,
+    SetStep,
+    Step,
+    StopStep,
+    WaitStep,
+    blocks_of,
+    every_step,
+)
 from zendesk_bridge.flows.document import Document, Path
+from zendesk_bridge.flows.errors import FlowError
 from zendesk_bridge.flows.filters import FILTERS
-from zendesk_bridge.flows.model import Condition, Conditions, Flow, Problem, Step
+from zendesk_bridge.flows.model import Problem, utc_now
+from zendesk_bridge.flows.moments import moment_of, next_time_of_day
 from zendesk_bridge.flows.template import Template, TemplateProblem, UnknownFilter, is_template
 
 _TAKE_NO_VALUE = ("is_present", "is_not_present")
@@ -35,7 +51,9 @@ class _Check:
         self._document = document
         self._file = file
         self._catalog = catalog
-        self._order = [step.key for step in flow.steps]
+        self._order = [step.key for _, step in every_step(flow.steps)]
+        # Steps that have run, but not on the way that leads here: why they cannot be used.
+        self._hidden: dict[str, tuple[str, str]] = {}
         # What each root of a variable offers, as far as the flow has come; None: anything may be there.
         self._outputs: dict[str, tuple[Output, ...] | None] = {}
 
@@ -55,8 +73,19 @@ class _Check:
         if self._flow.one_at_a_time:
             yield from self._variable(self._flow.one_at_a_time, ("one_at_a_time",), None)
         self._outputs |= {"now": (), "today": ()}
-        for index, step in enumerate(self._flow.steps):
-            yield from self._step(step, ("steps", index))
+        yield from self._block(self._flow.steps, ("steps",))
+
+    def _block(self, steps: Sequence[Step], path: Path) -> Iterator[Problem]:
+        stopped = None
+        for index, step in enumerate(steps):
+            if stopped is not None:
+                message = f"is never reached: {stopped!r} ends the run before"
+                hint = f"give {stopped!r} an `only_if`, or take this step out"
+                yield self._problem((*path, index), "unreachable", message, hint, step=step.key)
+                stopped = None
+            yield from self._step(step, (*path, index))
+            if isinstance(step, StopStep) and step.only_if is None:
+                stopped = step.key
 
     def _problem(
         self,
@@ -82,16 +111,81 @@ class _Check:
     def _step(self, step: Step, path: Path) -> Iterator[Problem]:
         if step.only_if:
             yield from self._conditions(step.only_if, (*path, "only_if"), step.key)
-        action = self._catalog.action(step.action)
-        if action is None:
-            message = f"there is no action {step.action!r}"
-            suggestion = did_you_mean(nearest(step.action, self._catalog.names))
-            yield self._problem((*path, "action"), "unknown_action", message, suggestion, step=step.key)
+        if isinstance(step, ActionStep):
+            action = self._catalog.action(step.action)
+            if action is None:
+                message = f"there is no action {step.action!r}"
+                suggestion = did_you_mean(nearest(step.action, self._catalog.names))
+                yield self._problem((*path, "action"), "unknown_action", message, suggestion, step=step.key)
+            else:
+                yield from self._inputs(step, action, path)
+            self._outputs[step.key] = action.outputs if action else None
+        elif isinstance(step, BranchStep):
+            yield from self._branch(step, path)
+        elif isinstance(step, LoopStep):
+            yield from self._loop(step, path)
         else:
-            yield from self._inputs(step, action, path)
-        self._outputs[step.key] = action.outputs if action else None
+            yield from self._simple(step, path)
 
-    def _inputs(self, step: Step, action: Action, path: Path) -> Iterator[Problem]:
+    def _branch(self, step: BranchStep, path: Path) -> Iterator[Problem]:
+        for number, case in enumerate(step.branch):
+            yield from self._conditions(case.when, (*path, "branch", number, "when"), step.key)
+        before, hidden = dict(self._outputs), dict(self._hidden)
+        together: dict[str, tuple[Output, ...] | None] = {}
+        for place, block in blocks_of(step):
+            self._outputs, self._hidden = dict(before), dict(hidden)
+            for key in together:
+                self._hidden[key] = ("other_branch", f"step {key!r} is on another way of {step.key!r}")
+            yield from self._block(block, (*path, *place))
+            together |= {key: self._outputs[key] for key in self._outputs if key not in before}
+        # Where the ways come together again, what was not gone through is empty.
+        self._outputs, self._hidden = before | together, hidden
+        self._outputs[step.key] = (_variable("case", "number"),)
+
+    def _loop(self, step: LoopStep, path: Path) -> Iterator[Problem]:
+        yield from self._variable(step.loop.each, (*path, "loop", "each"), step.key)
+        before = dict(self._outputs)
+        self._outputs |= {"item": None, "index": ()}
+        yield from self._block(step.loop.steps, (*path, "loop", "steps"))
+        for key in self._outputs.keys() - before.keys():
+            self._hidden[key] = ("inside_loop", f"{key!r} is known inside the loop {step.key!r} only")
+        self._outputs = before
+        self._outputs[step.key] = (
+            _variable("items", "list", below=None),
+            _variable("count", "number"),
+            _variable("results", "list", below=None),
+        )
+
+    def _simple(self, step: WaitStep | SetStep | StopStep, path: Path) -> Iterator[Problem]:
+        if isinstance(step, WaitStep):
+            for name, value in (("until", step.wait.until), ("zone", step.wait.zone)):
+                yield from self._values(value, (*path, "wait", name), step.key)
+            yield from self._moments(step, path)
+            self._outputs[step.key] = (_variable("until", "datetime"),)
+        elif isinstance(step, SetStep):
+            yield from self._values(step.set, (*path, "set"), step.key)
+            self._outputs[step.key] = tuple(_variable(name, "text", below=None) for name in step.set)
+        else:
+            yield from self._values(step.stop.message, (*path, "stop", "message"), step.key)
+            self._outputs[step.key] = ()
+
+    def _values(self, value: Any, path: Path, step: str) -> Iterator[Problem]:
+        for place, source in _templates(value, path):
+            yield from self._template(source, place, step, None)
+
+    def _moments(self, step: WaitStep, path: Path) -> Iterator[Problem]:
+        """What is written out, and no time or zone."""
+        wait = step.wait
+        try:
+            if wait.until and not is_template(wait.until):
+                moment_of(wait.until)
+            if wait.at and wait.zone and not is_template(wait.zone):
+                next_time_of_day(wait.at, wait.zone, utc_now())
+        except FlowError as problem:
+            name = "zone" if problem.code == "no_zone" else "until"
+            yield self._problem((*path, "wait", name), "invalid_value", problem.message, problem.hint, step=step.key)
+
+    def _inputs(self, step: ActionStep, action: Action, path: Path) -> Iterator[Problem]:
         literal: dict[str, Any] = {}
         for name, value in step.inputs.items():
             place = (*path, "inputs", name)
@@ -121,16 +215,18 @@ class _Check:
                     yield self._problem(place, "invalid_input", in_words(error), step=step.key, input=name)
 
     def _conditions(self, conditions: Conditions, path: Path, step: str | None) -> Iterator[Problem]:
-        if conditions.all is None and conditions.any is None:
-            message = "conditions need `all` or `any`, and comparisons below it"
+        if conditions.all is None and conditions.any is None and conditions.unless is None:
+            message = "conditions need `all`, `any` or `not`, and comparisons below it"
             yield self._problem(path, "missing", message, step=step)
-        for name, parts in (("all", conditions.all), ("any", conditions.any)):
-            for index, part in enumerate(parts or ()):
-                place = (*path, name, index)
-                if isinstance(part, Conditions):
-                    yield from self._conditions(part, place, step)
-                else:
-                    yield from self._condition(part, place, step)
+        unless = () if conditions.unless is None else ((("not",), conditions.unless),)
+        lists = (("all", conditions.all), ("any", conditions.any))
+        every = [((name, index), part) for name, parts in lists for index, part in enumerate(parts or ())]
+        for inner, part in (*every, *unless):
+            place = (*path, *inner)
+            if isinstance(part, Conditions):
+                yield from self._conditions(part, place, step)
+            else:
+                yield from self._condition(part, place, step)
 
     def _condition(self, condition: Condition, path: Path, step: str | None) -> Iterator[Problem]:
         yield from self._variable(condition.variable, (*path, "variable"), step)
@@ -178,6 +274,10 @@ class _Check:
             return "unknown_variable", "a variable begins with a name, not with a bracket", None
         root, whole = path[0], ".".join(path)
         if root not in self._outputs:
+            if root in self._hidden:
+                code, message = self._hidden[root]
+                hint = "use a step that comes before both" if code == "other_branch" else "use the loop's `results`"
+                return code, f"{whole}: {message}", hint
             if root == step:
                 return "own_step", f"{whole}: a step does not have its own outputs yet", "use a step further up"
             if root in self._order:
@@ -201,6 +301,10 @@ class _Check:
             suggestion = did_you_mean(f"{root}.{path[1]}.{close}" if close else None)
             return "unknown_variable", f"'{root}.{path[1]}' has no variable {path[2]!r}", suggestion
         return None
+
+
+def _variable(name: str, type: str, *, below: tuple[str, ...] | None = ()) -> Output:
+    return Output(name=name, type=type, description="", below=below)
 
 
 def _templates(value: Any, path: Path) -> Iterator[tuple[Path, str]]:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from zendesk_bridge.flows.definition import Condition, Conditions, Values
 from zendesk_bridge.flows.errors import FlowError
 from zendesk_bridge.flows.filters import as_text
-from zendesk_bridge.flows.model import Condition, Conditions, Values, parse_time
+from zendesk_bridge.flows.model import parse_time
 from zendesk_bridge.flows.template import Template
 
 _NUMBER = re.compile(r"[+-]?[0-9]{1,400}(\.[0-9]{1,400})?([eE][+-]?[0-9]{1,3})?")
@@ -42,9 +43,12 @@ def _compile_tree(conditions: Conditions, templates: list[tuple[Condition, Templ
 
     every = None if conditions.all is None else compiled(conditions.all)
     some = None if conditions.any is None else compiled(conditions.any)
+    never = None if conditions.unless is None else compiled([conditions.unless])[0]
 
     def holds(values: Values) -> bool:
         if every is not None and not all(test(values) for test in every):
+            return False
+        if never is not None and never(values):
             return False
         return some is None or any(test(values) for test in some)
 

@@ -11,8 +11,21 @@ from pydantic import BaseModel, ValidationError
 
 from zendesk_bridge.flows.catalog import Catalog, in_words, nearest
 from zendesk_bridge.flows.check import check_flow, did_you_mean
+from zendesk_bridge.flows.definition import (
+    KINDS,
+    ActionStep,
+    Case,
+    Condition,
+    Conditions,
+    Flow,
+    Loop,
+    OnlyIf,
+    Stop,
+    TriggerReference,
+    Wait,
+)
 from zendesk_bridge.flows.document import FILE_LIMIT, Document, DocumentProblem
-from zendesk_bridge.flows.model import Condition, Conditions, Flow, OnlyIf, Problem, Step, TriggerReference
+from zendesk_bridge.flows.model import Problem
 
 #: More than this nobody reads.
 PROBLEMS_LIMIT = 100
@@ -67,7 +80,7 @@ def _shape_problem(document: Document, file: str, error: Any) -> Problem:
     path, kind = _place(error["loc"])
     given, type_ = error["input"], error["type"]
     if type_ in ("duplicate_key", "reserved_key"):
-        path = ["steps", error["ctx"]["index"], "key"]
+        path = [*error["ctx"]["place"], "key"]
     name = _called(path)
     message, suggestion = f"{name}: {in_words(error)}", None
     code = {"missing": "missing", "extra_forbidden": "unknown_field", "string_pattern_mismatch": "invalid_key"}.get(
@@ -86,18 +99,34 @@ def _shape_problem(document: Document, file: str, error: Any) -> Problem:
     elif type_ == "literal_error":
         expected = [word.strip("' ") for word in error["ctx"]["expected"].replace(" or ", ", ").split(",")]
         suggestion = did_you_mean(nearest(str(given), expected))
-    elif type_ == "too_short":
+    elif type_ == "one_way":
+        message = f"{name}: {error['msg']}"
+    elif type_ == "too_short" and path == ["steps"]:
         message = "a flow needs at least one step"
-    step = document.plain["steps"][path[1]] if path[:1] == ["steps"] and len(path) > 1 else None
-    step_key = step.get("key") if isinstance(step, dict) else None
+    step_key = _step_key(document.plain, path)
     return Problem(
         file=file,
         line=document.line(path),
-        step=step_key if isinstance(step_key, str) else None,
+        step=step_key,
         code=code,
         message=message,
         suggestion=suggestion,
     )
+
+
+def _step_key(part: Any, path: list[Any]) -> str | None:
+    """The key of the innermost step on a path."""
+    key = None
+    for before, name in zip(["", *path], path, strict=False):
+        if not isinstance(part, dict | list):
+            break
+        try:
+            part = part[name]
+        except (LookupError, TypeError):
+            break
+        if before in ("steps", "else") and isinstance(part, dict):
+            key = part.get("key")
+    return key if isinstance(key, str) else None
 
 
 def _place(location: Iterable[Any]) -> tuple[list[Any], type[BaseModel]]:
@@ -105,19 +134,27 @@ def _place(location: Iterable[Any]) -> tuple[list[Any], type[BaseModel]]:
     path: list[Any] = []
     kinds: list[type[BaseModel]] = [Flow]
     for part in location:
-        if path and isinstance(path[-1], int) and part in ("Condition", "Conditions"):
-            kinds[-1] = Condition if part == "Condition" else Conditions
+        if path and part in _TAGS:
+            kinds[-1] = _TAGS[str(part)]
             continue
         path.append(part)
         kinds.append(_BELOW.get(str(part), kinds[-1]) if isinstance(part, str) else kinds[-1])
     return path, kinds[-2] if len(kinds) > 1 and path and isinstance(path[-1], str) else kinds[-1]
 
 
+#: What pydantic puts into a location where there are several kinds.
+_TAGGED: tuple[type[BaseModel], ...] = (Condition, Conditions, *KINDS.values())
+_TAGS = {kind.__name__: kind for kind in _TAGGED}
 _BELOW: dict[str, type[BaseModel]] = {
     "trigger": TriggerReference,
     "conditions": Conditions,
-    "steps": Step,
+    "when": Conditions,
+    "steps": ActionStep,
     "only_if": OnlyIf,
+    "branch": Case,
+    "loop": Loop,
+    "wait": Wait,
+    "stop": Stop,
 }
 
 

@@ -12,9 +12,10 @@ from typing import Any
 from sqlite_utils import Database
 
 from zendesk_bridge.flows.catalog import Catalog, nearest
+from zendesk_bridge.flows.compiled import CompiledFlow, compile_flow
+from zendesk_bridge.flows.definition import Flow, every_step
 from zendesk_bridge.flows.errors import NotFound
-from zendesk_bridge.flows.interpreter import CompiledFlow, compile_flow
-from zendesk_bridge.flows.model import Event, Flow, rfc3339
+from zendesk_bridge.flows.model import Event, rfc3339
 from zendesk_bridge.flows.store import select_definition, select_event
 
 _RUN = """
@@ -185,7 +186,7 @@ def list_flows(
                 "owner": row["owner"] or default_owner,
                 "trigger": definition.trigger.event if definition else None,
                 "trigger_title": trigger.title if trigger else None,
-                "steps": len(definition.steps) if definition else 0,
+                "steps": len(list(every_step(definition.steps))) if definition else 0,
                 "last_run": _last_run(connection, row["key"]),
                 "problem": row["problem"],
                 "source": row["source"],

@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
 from functools import partial
 from textwrap import shorten
 from typing import Any, Protocol
 
-from zendesk_bridge.flows.catalog import Action, Catalog, Input, Wanted
-from zendesk_bridge.flows.conditions import CompiledConditions, compile_conditions, variable_template
+from zendesk_bridge.flows.catalog import Input
+from zendesk_bridge.flows.compiled import (
+    Block,
+    CompiledAction,
+    CompiledBranch,
+    CompiledFlow,
+    CompiledLoop,
+    CompiledSet,
+    CompiledStep,
+    CompiledStop,
+    CompiledWait,
+    filled,
+)
+from zendesk_bridge.flows.definition import Values
 from zendesk_bridge.flows.errors import ConnectorError, FlowError, Permanent
 from zendesk_bridge.flows.filters import as_text
-from zendesk_bridge.flows.model import Flow, Step, Values, rfc3339, utc_now
-from zendesk_bridge.flows.template import Template
+from zendesk_bridge.flows.model import utc_now
+from zendesk_bridge.flows.moments import moment_of, next_time_of_day
 
 #: What a skipped step leaves: every variable of it is empty.
 EMPTY: Mapping[str, Any] = {}
-#: The variables that say when a step starts.
-TIMES = ("now", "today")
 
 
 class Port(Protocol):
@@ -31,13 +40,19 @@ class Port(Protocol):
     def recorded(self, key: str) -> Mapping[str, Any] | None:
         """The outputs of a step that is over, or None."""
 
-    async def step(self, step: CompiledStep, inputs: dict[str, Any]) -> Mapping[str, Any]:
-        """Does the step once and records it; returns its outputs."""
+    async def step(self, step: CompiledAction, inputs: dict[str, Any]) -> Mapping[str, Any]:
+        """Does the step that has begun, once, and records it; returns its outputs."""
+
+    async def sleep(self, key: str, action: str, until: Callable[[], dt.datetime]) -> Mapping[str, Any]:
+        """Lets the run sleep; `until` is asked once, and what it says is kept. Returns the outputs."""
+
+    async def note(self, key: str, action: str, outputs: dict[str, Any]) -> Mapping[str, Any]:
+        """Records what a step without an action came to; returns it."""
 
     def meanwhile(self, work: Callable[[], None]) -> None:
         """Does something while the next step waits for its answer, if it does, and nothing is recorded of it."""
 
-    def read_ahead(self, step: CompiledStep, inputs: dict[str, Any], moment: dt.datetime) -> None:
+    def read_ahead(self, step: CompiledAction, inputs: dict[str, Any], moment: dt.datetime) -> None:
         """Begins a read before its turn, if that is worth it."""
 
     async def skip(self, key: str, action: str, inputs: dict[str, Any], error: ConnectorError | None) -> None:
@@ -47,187 +62,12 @@ class Port(Protocol):
         """Records that a step failed."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class CompiledStep:
-    """A step with its templates and conditions ready."""
+class _Ended(Exception):
+    """The run ends here, as succeeded."""
 
-    step: Step
-    action: Action
-    only_if: CompiledConditions | None
-    inputs: tuple[tuple[Input, Any], ...]
-    wanted: Wanted
-    # Whether it may use `now` or `today`.
-    tells_time: bool = False
-    # The reads after this one, up to the next effect, that need nothing of it: they begin together with it.
-    ahead: tuple[CompiledStep, ...] = ()
-
-    @property
-    def stops(self) -> bool:
-        """Whether the run ends where the step's conditions do not hold."""
-        return self.step.only_if is not None and self.step.only_if.otherwise == "stop"
-
-    def values(self, variables: Mapping[str, Any], moment: dt.datetime) -> Values:
-        """The variables as the step sees them when it starts at that moment."""
-        if not self.tells_time:
-            return variables
-        now = rfc3339(moment)
-        return {**variables, "now": now, "today": now[:10]}
-
-    def applies(self, values: Values) -> bool:
-        """Whether the step's conditions hold. Raises FlowError."""
-        if self.only_if is None:
-            return True
-        try:
-            return self.only_if.holds(values)
-        except FlowError as problem:
-            raise FlowError(problem.code, f"only_if: {problem.message}", hint=problem.hint) from problem
-
-    def render(self, values: Values) -> dict[str, Any]:
-        """The inputs with their variables filled in; empty ones are left out. Raises FlowError."""
-        rendered: dict[str, Any] = {}
-        for each, source in self.inputs:
-            try:
-                value = _fill(each, source, values)
-            except FlowError as problem:
-                raise FlowError(problem.code, f"input {each.name!r}: {problem.message}", hint=problem.hint) from problem
-            if value is not None and not (isinstance(value, str) and not value.strip()):
-                rendered[each.name] = value
-        return rendered
-
-    def missing(self, rendered: Mapping[str, Any]) -> Input | None:
-        """The first input that is needed and empty."""
-        return next((each for each in self.action.inputs if each.required and each.name not in rendered), None)
-
-
-@dataclass(frozen=True, kw_only=True)
-class CompiledFlow:
-    """A version of a flow, ready to run."""
-
-    flow: Flow
-    version: int
-    starts: CompiledConditions | None
-    steps: tuple[CompiledStep, ...]
-    one_at_a_time: Template | None = None
-
-    def turn(self, data: Values) -> str | None:
-        """What runs have in common that go one at a time; None where each may go by itself."""
-        value = self.one_at_a_time.value({"trigger": data}) if self.one_at_a_time else None
-        return as_text(value) or None
-
-    def wants(self, data: Values) -> bool:
-        """Whether the trigger's conditions hold for an event's data."""
-        return self.starts is None or self.starts.holds({"trigger": data})
-
-
-def compile_flow(flow: Flow, version: int, catalog: Catalog) -> CompiledFlow:
-    """Makes a flow ready to run. Raises FlowError where an action is unknown or a template is wrong."""
-    steps = [_compile_step(step, catalog) for step in flow.steps]
-    wanted = _wanted(steps)
-    steps = [replace(step, wanted=Wanted(wanted[step.step.key]), tells_time=_tells_time(step)) for step in steps]
-    steps = [replace(step, ahead=_ahead(steps, place)) for place, step in enumerate(steps)]
-    return CompiledFlow(
-        flow=flow,
-        version=version,
-        starts=compile_conditions(flow.trigger.conditions) if flow.trigger.conditions else None,
-        steps=tuple(steps),
-        one_at_a_time=Template(variable_template(flow.one_at_a_time)) if flow.one_at_a_time else None,
-    )
-
-
-def _wanted(steps: list[CompiledStep]) -> dict[str, frozenset[str]]:
-    """Which outputs of each step the flow's templates and conditions name."""
-    names: dict[str, set[str]] = {step.step.key: set() for step in steps}
-    whole = {step.step.key: {output.name for output in step.action.outputs} for step in steps}
-    for step in steps:
-        for path in _references(step):
-            if path[0] in names:
-                names[path[0]] |= {path[1]} if len(path) > 1 else whole[path[0]]
-    return {key: frozenset(used) for key, used in names.items()}
-
-
-def _templates_of(step: CompiledStep) -> Iterator[Template]:
-    """The templates of a step's inputs and conditions."""
-    for _, source in step.inputs:
-        yield from _templates(source)
-    for _, template in step.only_if.templates if step.only_if else ():
-        yield template
-
-
-def _references(step: CompiledStep) -> Iterator[tuple[str, ...]]:
-    """The variables that a step's inputs and conditions name."""
-    for template in _templates_of(step):
-        for reference in template.references():
-            yield reference.path or ("",)
-
-
-def _tells_time(step: CompiledStep) -> bool:
-    """Whether a step may use the time: as a variable, or as a text for the filter `date`."""
-    return any(name in template.source for template in _templates_of(step) for name in TIMES)
-
-
-def _ahead(steps: list[CompiledStep], place: int) -> tuple[CompiledStep, ...]:
-    """The reads that may begin together with the read at that place: no effect lies between, and no unknown value."""
-    if steps[place].action.effect != "read":
-        return ()
-    found = []
-    unknown = {step.step.key for step in steps[place:]}
-    for step in steps[place + 1 :]:
-        if step.action.effect != "read":
-            break
-        needs = {path[0] for path in _references(step)}
-        if not needs & unknown:
-            found.append(step)
-        elif step.stops:
-            break  # whether anything after it is read is not known yet
-    return tuple(found)
-
-
-def _compile_step(step: Step, catalog: Catalog) -> CompiledStep:
-    action = catalog.action(step.action)
-    if action is None:
-        raise FlowError("unknown_action", f"There is no action {step.action!r} (step {step.key!r})")
-    inputs: list[tuple[Input, Any]] = []
-    for name, value in step.inputs.items():
-        known = action.input(name)
-        if known is None:
-            raise FlowError("unknown_input", f"{action.id} has no input {name!r} (step {step.key!r})")
-        inputs.append((known, _compiled(value)))
-    return CompiledStep(
-        step=step,
-        action=action,
-        only_if=compile_conditions(step.only_if) if step.only_if else None,
-        inputs=tuple(inputs),
-        wanted=Wanted(),
-    )
-
-
-def _compiled(value: Any) -> Any:
-    """A value of a flow file with its templates compiled, however deep they stand."""
-    if isinstance(value, list):
-        return [_compiled(part) for part in value]
-    if isinstance(value, dict):
-        return {name: _compiled(part) for name, part in value.items()}
-    return Template(value) if isinstance(value, str) else value
-
-
-def _templates(source: Any) -> Iterator[Template]:
-    if isinstance(source, Template):
-        yield source
-    elif isinstance(source, list | dict):
-        for part in source if isinstance(source, list) else source.values():
-            yield from _templates(part)
-
-
-def _fill(known: Input, source: Any, values: Values) -> Any:
-    if isinstance(source, list):
-        return [_fill(known, part, values) for part in source]
-    if isinstance(source, dict):
-        return {name: _fill(known, part, values) for name, part in source.items()}
-    if not isinstance(source, Template):
-        return source
-    if not known.is_text:
-        return source.value(values)
-    return known.settle(source.text(values, known.insert or as_text))
+    def __init__(self, note: str) -> None:
+        super().__init__(note)
+        self.note = note
 
 
 async def interpret(flow: CompiledFlow, trigger: Values, port: Port) -> str | None:
@@ -239,52 +79,178 @@ async def interpret(flow: CompiledFlow, trigger: Values, port: Port) -> str | No
     Raises:
         ConnectorError: the step that failed is recorded with it.
     """
-    variables: dict[str, Any] = {"trigger": trigger}
-    for each in flow.steps:
-        key, action = each.step.key, each.action
-        moment = await port.begins(key, action.id)
+    try:
+        await _walk(flow.steps, {"trigger": trigger}, port, "")
+    except _Ended as end:
+        return end.note
+    return None
+
+
+async def _walk(block: Block, variables: dict[str, Any], port: Port, place: str) -> None:
+    """Runs steps one after the other; what they come to is in `variables` then.
+
+    Args:
+        place: what stands before their keys in the history, so that each pass of a loop is told apart.
+    """
+    for each in block:
+        key = place + each.key
+        moment = await port.begins(key, each.action_id)
         outputs = port.recorded(key)
-        if outputs:
-            variables[key] = outputs
+        if outputs and not isinstance(each, CompiledBranch | CompiledLoop | CompiledStop):
+            variables[each.key] = outputs
             continue
         values = each.values(variables, moment)
-        variables[key] = EMPTY
+        variables[each.key] = EMPTY
         inputs: dict[str, Any] = {}
         try:
             if not each.applies(values):
                 if outputs is None:
-                    await port.skip(key, action.id, {}, None)
+                    await port.skip(key, each.action_id, {}, None)
                 # The process may have ended between the skipped step and the end of its run.
                 if each.stops:
-                    return f"ended before {key!r}: its conditions do not hold"
+                    raise _Ended(f"ended before {key!r}: its conditions do not hold")
+                _leave_empty(each, variables)
+                continue
+            if not isinstance(each, CompiledAction):
+                variables[each.key] = await _control(each, values, variables, port, place, outputs)
                 continue
             if outputs is not None:
                 continue
             inputs = each.render(values)
             missing = each.missing(inputs)
             if missing is not None and each.step.optional:
-                await port.skip(key, action.id, inputs, None)
+                await port.skip(key, each.action_id, inputs, None)
                 continue
             if missing is not None:
                 raise _missing_input(each, missing)
-            valid = action.validate(inputs)
+            valid = each.action.validate(inputs)
+        except _Told as problem:
+            raise problem.error from problem.error.__cause__
         except FlowError as problem:
             named = FlowError(problem.code, f"Step {key!r}: {problem.message}", hint=problem.hint)
-            await port.fail(key, action.id, inputs, named)
+            await port.fail(key, each.action_id, inputs, named)
             raise named from problem
         if each.ahead:
             port.meanwhile(partial(_read_ahead, each.ahead, variables, port))
         try:
-            variables[key] = await port.step(each, valid)
+            variables[each.key] = await port.step(each, valid)
         except Permanent as problem:
             if not each.step.optional:
-                await port.fail(key, action.id, inputs, problem)
+                await port.fail(key, each.action_id, inputs, problem)
                 raise
-            await port.skip(key, action.id, inputs, problem)
-    return None
+            await port.skip(key, each.action_id, inputs, problem)
 
 
-def _read_ahead(steps: tuple[CompiledStep, ...], variables: Mapping[str, Any], port: Port) -> None:
+class _Told(Exception):
+    """An error of a step inside another: it is recorded there, and not once more."""
+
+    def __init__(self, error: ConnectorError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+async def _control(
+    each: CompiledStep,
+    values: Values,
+    variables: dict[str, Any],
+    port: Port,
+    place: str,
+    recorded: Mapping[str, Any] | None,
+) -> Mapping[str, Any]:
+    """Does a step that says what happens next. Raises FlowError, _Ended, _Told."""
+    key = place + each.key
+    match each:
+        case CompiledBranch():
+            return await _branch(each, values, variables, port, place, recorded)
+        case CompiledLoop():
+            return await _loop(each, values, variables, port, place, recorded)
+        case CompiledWait():
+            return await port.sleep(key, each.action_id, lambda: _until(each, values))
+        case CompiledSet():
+            return await port.note(key, each.action_id, filled(each.names, values))
+        case CompiledStop():
+            message = each.message.text(values, as_text).strip()
+            if each.fails:
+                raise FlowError("stopped", message or "the flow stops here")
+            if recorded is None:
+                await port.note(key, each.action_id, {"message": message} if message else {})
+            raise _Ended(message or f"ended at {key!r}")
+    raise AssertionError(each)
+
+
+async def _branch(
+    each: CompiledBranch,
+    values: Values,
+    variables: dict[str, Any],
+    port: Port,
+    place: str,
+    recorded: Mapping[str, Any] | None,
+) -> Mapping[str, Any]:
+    if recorded:
+        outputs = recorded
+    else:
+        taken = next((number for number, (when, _) in enumerate(each.cases, 1) if when.holds(values)), None)
+        outputs = await port.note(place + each.key, each.action_id, {"case": "else" if taken is None else taken})
+    for key in each.keys:
+        variables[key] = EMPTY  # of the ways that are not gone
+    case = outputs["case"]
+    block = each.otherwise if case == "else" else each.cases[case - 1][1]
+    await _inside(block, variables, port, place)
+    return outputs
+
+
+async def _loop(
+    each: CompiledLoop,
+    values: Values,
+    variables: dict[str, Any],
+    port: Port,
+    place: str,
+    recorded: Mapping[str, Any] | None,
+) -> Mapping[str, Any]:
+    key = place + each.key
+    if recorded:
+        items = recorded["items"]
+    else:
+        items = each.each.value(values)
+        items = [] if items is None else items
+        if not isinstance(items, list):
+            raise FlowError("not_a_list", f"each: {shorten(as_text(items), 60)!r} is no list")
+        if len(items) > each.limit:
+            raise FlowError("too_many", f"there are {len(items)} items, more than the limit of {each.limit}")
+        await port.note(key, each.action_id, {"items": items})
+    results = []
+    for index, item in enumerate(items, 1):
+        inner = {**variables, "item": item, "index": index}
+        await _inside(each.block, inner, port, f"{key}[{index}].")
+        results.append({step.key: inner[step.key] for step in each.block})
+    return {"items": items, "count": len(items), "results": results}
+
+
+async def _inside(block: Block, variables: dict[str, Any], port: Port, place: str) -> None:
+    try:
+        await _walk(block, variables, port, place)
+    except FlowError as problem:
+        raise _Told(problem) from problem
+
+
+def _until(each: CompiledWait, values: Values) -> dt.datetime:
+    """When a wait is over. Raises FlowError."""
+    now, wait = utc_now(), each.wait
+    if wait.seconds is not None:
+        return now + dt.timedelta(seconds=wait.seconds)
+    if each.until is not None:
+        return moment_of(each.until.text(values, as_text))
+    assert wait.at is not None
+    return next_time_of_day(wait.at, each.zone.text(values, as_text) if each.zone else "UTC", now)
+
+
+def _leave_empty(each: CompiledStep, variables: dict[str, Any]) -> None:
+    """What stands inside a step that is skipped has no outputs."""
+    if isinstance(each, CompiledBranch):
+        variables.update(dict.fromkeys(each.keys, EMPTY))
+
+
+def _read_ahead(steps: tuple[CompiledAction, ...], variables: Mapping[str, Any], port: Port) -> None:
     """Begins reads before their turn. Whatever is wrong with one of them is told when its turn comes."""
     now = utc_now()
     for each in steps:
@@ -301,7 +267,7 @@ def _read_ahead(steps: tuple[CompiledStep, ...], variables: Mapping[str, Any], p
             return
 
 
-def _missing_input(step: CompiledStep, missing: Input) -> FlowError:
+def _missing_input(step: CompiledAction, missing: Input) -> FlowError:
     source = step.step.inputs.get(missing.name)
     if source is None:
         return FlowError(

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from zendesk_bridge.flows import store
 from zendesk_bridge.flows.catalog import Catalog, nearest
+from zendesk_bridge.flows.compiled import CompiledFlow, compile_flow
 from zendesk_bridge.flows.errors import ConnectorError, FlowError, NotFound
 from zendesk_bridge.flows.files import FlowFile, read_file, read_flow
-from zendesk_bridge.flows.interpreter import CompiledFlow, compile_flow
 from zendesk_bridge.flows.journal import Journal
 from zendesk_bridge.flows.model import Problem, StoredFlow, rfc3339, utc_now
 

@@ -7,18 +7,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator
-from pydantic_core import PydanticCustomError
 
-Values = Mapping[str, Any]
-
-#: Keys of flows and steps: a letter first, so that `{{ key.name }}` always reads as a variable.
-KEY = r"^[a-z][a-z0-9_-]{0,62}$"
-STEP_KEY = r"^[a-z][a-z0-9_]{0,62}$"
-
+from zendesk_bridge.flows.definition import Flow, Values
 
 #: How the signals begin by which people decide what nobody can tell.
 DECISION = "decision:"
@@ -105,111 +98,6 @@ class Event:
     def with_data(self, changes: Values) -> Event:
         """The same with other variables."""
         return replace(self, data={**self.data, **changes})
-
-
-class Condition(BaseModel):
-    """One comparison: a variable, an operator and, for most operators, a value."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    variable: str = Field(min_length=1)
-    operator: Literal["is", "is_not", "is_present", "is_not_present", "contains", "greater_than", "less_than"]
-    value: Any = None
-
-
-def _condition_kind(part: Any) -> str:
-    """Which of the two a part of a tree is meant to be: problems are then told of that one alone."""
-    tree = isinstance(part, Conditions) or (isinstance(part, dict) and ("all" in part or "any" in part))
-    return "Conditions" if tree else "Condition"
-
-
-Part = Annotated[
-    Annotated[Condition, Tag("Condition")] | Annotated["Conditions", Tag("Conditions")], Discriminator(_condition_kind)
-]
-
-
-class Conditions(BaseModel):
-    """Comparisons that must all hold (`all`) or of which one must (`any`); they nest."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    all: list[Part] | None = None
-    any: list[Part] | None = None
-
-
-class OnlyIf(Conditions):
-    """Conditions of a step, and what happens where they do not hold."""
-
-    # Whether the step alone is skipped, or the run ends here, as succeeded.
-    otherwise: Literal["skip", "stop"] = Field(default="skip", alias="else")
-
-
-class TriggerReference(BaseModel):
-    """What starts the flow."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    event: str
-    conditions: Conditions | None = None
-
-
-class Step(BaseModel):
-    """One action with its inputs, under a key that later steps use."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    key: str = Field(pattern=STEP_KEY)
-    action: str
-    inputs: dict[str, Any] = Field(default_factory=dict)
-    only_if: OnlyIf | None = None
-    # Skip the step, with empty outputs, where an input it needs is empty or its thing is not there.
-    optional: bool = False
-    # What to do where nobody can tell whether a message was sent: send again, go on without, or ask a person.
-    in_doubt: Literal["repeat", "skip", "ask"] = "ask"
-
-    @field_validator("inputs", mode="before")
-    @classmethod
-    def _nothing_is_no_inputs(cls, inputs: Any) -> Any:
-        return {} if inputs is None else inputs
-
-
-class Flow(BaseModel):
-    """An action flow as its file says it: a trigger and ordered steps."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    key: str = Field(pattern=KEY)
-    name: str = Field(min_length=1, max_length=120)
-    description: str = ""
-    # The e-mail of the person told when the flow needs help.
-    owner: str | None = None
-    # A variable of the trigger: runs for the same value go one after the other, in the order of their events.
-    one_at_a_time: str | None = Field(default=None, min_length=1)
-    # Set here, the file decides; left out, `flows activate` does.
-    active: bool | None = None
-    trigger: TriggerReference
-    steps: list[Step] = Field(min_length=1)
-
-    @field_validator("steps")
-    @classmethod
-    def _keys_differ(cls, steps: list[Step]) -> list[Step]:
-        seen: set[str] = set()
-        for index, step in enumerate(steps):
-            where = {"step": step.key, "index": index}
-            if step.key in seen:
-                raise PydanticCustomError("duplicate_key", "two steps have the key '{step}'", where)
-            if step.key in RESERVED_NAMES:
-                raise PydanticCustomError("reserved_key", "'{step}' has a meaning in templates already", where)
-            seen.add(step.key)
-        return steps
-
-
-#: Names that templates and conditions have from the start, and Liquid's own words, which cannot start a variable.
-RESERVED_NAMES = frozenset(
-    {"trigger", "now", "today", "item", "index", "forloop"}
-    | {"true", "false", "nil", "null", "empty", "blank", "and", "or", "contains", "not", "in", "if", "else", "for"}
-    | {"as", "cols", "continue", "limit", "offset", "required", "reversed", "with"}
-)
 
 
 @dataclass(frozen=True, kw_only=True)

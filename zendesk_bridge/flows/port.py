@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from zendesk_bridge.flows import store
 from zendesk_bridge.flows.catalog import Action, Catalog, Function, Once, dumped
+from zendesk_bridge.flows.compiled import CompiledAction
 from zendesk_bridge.flows.context import working_on
 from zendesk_bridge.flows.errors import (
     ConnectorError,
@@ -26,9 +27,9 @@ from zendesk_bridge.flows.errors import (
     Transient,
     Uncertain,
 )
-from zendesk_bridge.flows.interpreter import EMPTY, CompiledStep
+from zendesk_bridge.flows.interpreter import EMPTY
 from zendesk_bridge.flows.journal import Journal
-from zendesk_bridge.flows.model import DECISION, Run, StepRun, StepStatus, utc_now
+from zendesk_bridge.flows.model import DECISION, Run, StepRun, StepStatus, parse_time, rfc3339, utc_now
 from zendesk_bridge.flows.recording import Recording
 
 #: Told of each call of a step: the action's id, what was wrong, if anything, and the seconds it took.
@@ -172,13 +173,13 @@ class RunPort:
         for _, _, task in self._ahead.values():
             task.cancel()
 
-    def read_ahead(self, compiled: CompiledStep, inputs: dict[str, Any], moment: dt.datetime) -> None:
+    def read_ahead(self, compiled: CompiledAction, inputs: dict[str, Any], moment: dt.datetime) -> None:
         """Begins a read before its turn: nothing that is still to come can change what it asks for.
 
         Args:
             moment: when it starts, as its templates saw it.
         """
-        action, key = compiled.action, compiled.step.key
+        action, key = compiled.action, compiled.key
         if key in self._ahead or self._around.is_broken(action.service):
             return
 
@@ -195,17 +196,29 @@ class RunPort:
         if self._position >= len(self._steps):
             self._meanwhile = asyncio.get_running_loop().call_soon(work)
 
-    async def sleep_until(self, key: str, moment: dt.datetime) -> None:
-        """Lets the run sleep; it costs a row. Days are no longer than seconds."""
-        step = await self._wait_step(key)
-        if step.is_over:
-            return
+    async def sleep(self, key: str, action: str, until: Callable[[], dt.datetime]) -> Mapping[str, Any]:
+        """Lets the run sleep; it costs a row. Days are no longer than seconds.
+
+        Args:
+            until: asked once, and what it says is kept. Raises FlowError.
+        """
+        step = self._now_at(key)
+        kept = step.inputs.get("until")
+        moment = parse_time(kept) if kept else until()
         if utc_now() < moment:
+            step.inputs = {"until": rfc3339(moment)}
             step.status = StepStatus.WAITING
             self.recording.put(step)
             raise Suspended(until=moment)
-        self._end(step, StepStatus.SUCCEEDED, {"until": moment.isoformat()}, None)
-        self.recording.now()
+        return await self.note(key, action, {"until": rfc3339(moment)})
+
+    async def note(self, key: str, action: str, outputs: dict[str, Any]) -> Mapping[str, Any]:
+        """Records what a step without an action came to; returns it. Raises Permanent where it is too large."""
+        step = self._now_at(key)
+        step.outputs = outputs
+        self._end(step, StepStatus.SUCCEEDED, step.inputs, None, _within_limit(action, outputs))
+        self.recording.soon(reads_only=True)
+        return outputs
 
     async def wait_signal(self, key: str, name: str) -> dict[str, Any]:
         """Lets the run sleep until it gets the signal, at most as long as the engine's patience; returns its value."""
@@ -227,14 +240,16 @@ class RunPort:
         self.recording.now()
         return value
 
-    async def step(self, compiled: CompiledStep, inputs: dict[str, Any]) -> Mapping[str, Any]:
+    async def step(self, compiled: CompiledAction, inputs: dict[str, Any]) -> Mapping[str, Any]:
         """Does the step once and records it; returns its outputs.
 
         Raises:
             Permanent: it will not work. Recording that is the interpreter's choice.
             Suspended: the run goes on later.
         """
-        step, action = self._now_at(compiled.step.key), compiled.action
+        step, action = self._current, compiled.action
+        if step is None or step.action != action.id:
+            raise _mismatch(f"step {compiled.key!r} was not begun")
         step.inputs = inputs
         if self._around.is_broken(action.service):
             self._wait(step, f"connection:{action.service}", _needs_connection(action.service))
@@ -252,16 +267,14 @@ class RunPort:
             self._again_later(step, problem)
         if step.status is StepStatus.SKIPPED:
             return EMPTY
-        text = store.to_json(outputs) or ""
-        if len(text) > OUTPUT_LIMIT or (len(text) > OUTPUT_LIMIT / 4 and len(text.encode()) > OUTPUT_LIMIT):
-            raise Permanent("output_too_large", f"{action.id} answered more than 1 MB", hint="Ask for less.")
+        text = _within_limit(action.id, outputs)
         step.outputs = dict(outputs)
         self._end(step, StepStatus.SUCCEEDED, inputs, None, text)
         self.recording.soon(reads_only=action.effect == "read")
         return action.restore(step.outputs)
 
-    async def _read_or_set(self, compiled: CompiledStep, inputs: dict[str, Any]) -> Mapping[str, Any]:
-        begun = self._ahead.pop(compiled.step.key, None)
+    async def _read_or_set(self, compiled: CompiledAction, inputs: dict[str, Any]) -> Mapping[str, Any]:
+        begun = self._ahead.pop(compiled.key, None)
         try:
             if begun is not None and begun[1] == inputs:
                 return await begun[2]
@@ -423,7 +436,15 @@ class RunPort:
         self.recording.put(step, outputs)
 
 
-def _with_wanted(compiled: CompiledStep, inputs: dict[str, Any]) -> dict[str, Any]:
+def _within_limit(action: str, outputs: Mapping[str, Any]) -> str:
+    """Outputs as JSON. Raises Permanent where they are too large to be kept."""
+    text = store.to_json(outputs) or ""
+    if len(text) > OUTPUT_LIMIT or (len(text) > OUTPUT_LIMIT / 4 and len(text.encode()) > OUTPUT_LIMIT):
+        raise Permanent("output_too_large", f"{action} answered more than 1 MB", hint="Ask for less.")
+    return text
+
+
+def _with_wanted(compiled: CompiledAction, inputs: dict[str, Any]) -> dict[str, Any]:
     return {**inputs, "wanted": compiled.wanted} if compiled.action.takes_wanted else inputs
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import get_args
+from typing import Any, get_args
+
+from pydantic import BaseModel
 
 from zendesk_bridge.flows.catalog import Action, Catalog, Output
-from zendesk_bridge.flows.model import Condition
+from zendesk_bridge.flows.definition import KINDS, Condition
 from zendesk_bridge.flows.template import FILTERS, TAGS
 
 _EFFECTS = {"read": "changes nothing", "set": "may be repeated", "create": "done once"}
@@ -26,12 +28,56 @@ def _lines(catalog: Catalog) -> Iterator[str]:
         yield from _outputs(trigger.outputs)
     for action in catalog.actions.values():
         yield from _action(action)
+    for name, kind in KINDS.items():
+        if name != "action":
+            yield from _kind(name, kind)
     operators = get_args(Condition.model_fields["operator"].annotation)
     yield f"**Operators** of conditions: {_names(operators)}."
     yield ""
     yield f"**Tags** of templates: {_names([*TAGS, 'raw'])}."
     yield ""
     yield f"**Filters** of templates: {_names(sorted(FILTERS))}."
+
+
+def _kind(name: str, kind: type[BaseModel]) -> Iterator[str]:
+    """A step that does no action: what its field holds."""
+    yield f"#### A step with `{name}`"
+    yield ""
+    yield " ".join((kind.__doc__ or "").split())
+    yield ""
+    for field, info in kind.model_fields.items():
+        if field in ("key", "only_if"):
+            continue
+        below = _below(info.annotation)
+        shown = info.alias or field
+        if below is None or info.description:
+            yield f"- `{shown}`: {_cell(info.description or '')}"
+        if below is None:
+            continue
+        for inner, detail in below.model_fields.items():
+            about = " ".join((detail.description or _ABOUT.get((below.__name__, inner), "")).split())
+            yield f"- `{shown}.{detail.alias or inner}`: {_cell(about)}"
+    yield ""
+
+
+#: What the name alone does not say.
+_ABOUT = {
+    ("Case", "when"): "Conditions.",
+    ("Case", "steps"): "Steps where they hold.",
+    ("Loop", "steps"): "Steps for each item. Their outputs are in `results`, a list with an entry for each pass.",
+    ("Wait", "days"): "A number.",
+    ("Wait", "hours"): "A number; adds to the days.",
+    ("Wait", "minutes"): "A number; adds to both.",
+    ("Stop", "outcome"): "`succeeded` or `failed`.",
+}
+
+
+def _below(annotation: Any) -> type[BaseModel] | None:
+    """The model inside a field, if there is one."""
+    for part in (annotation, *get_args(annotation)):
+        if isinstance(part, type) and issubclass(part, BaseModel) and part.__name__ in ("Case", "Loop", "Wait", "Stop"):
+            return part
+    return None
 
 
 def _action(action: Action) -> Iterator[str]:

@@ -13,9 +13,11 @@ from functools import partial
 
 from zendesk_bridge.flows import changes, store, turns
 from zendesk_bridge.flows.catalog import Catalog
+from zendesk_bridge.flows.compiled import CompiledFlow, compile_flow
 from zendesk_bridge.flows.context import Context, working_on
+from zendesk_bridge.flows.definition import CONTROL
 from zendesk_bridge.flows.errors import ConnectorError, Credentials, NotFound, StorageError
-from zendesk_bridge.flows.interpreter import CompiledFlow, compile_flow, interpret
+from zendesk_bridge.flows.interpreter import interpret
 from zendesk_bridge.flows.journal import Journal
 from zendesk_bridge.flows.model import Event, Run, RunStatus, StepRun, utc_now
 from zendesk_bridge.flows.port import Observe, RunPort, Stopping, Surroundings, Suspended, Timing, unobserved
@@ -357,8 +359,10 @@ class Runner:
         """Whether a run that wakes has only read so far, and that long ago."""
         if loaded.run.status is not RunStatus.WAITING:
             return False
-        actions = [self._catalog.action(step.action) for step in loaded.steps]
-        over = [(step, action) for step, action in zip(loaded.steps, actions, strict=True) if step.is_over]
+        if any(step.action == "wait" for step in loaded.steps):
+            return False  # the flow itself lets its variables grow old
+        actions = [(step, self._catalog.action(step.action)) for step in loaded.steps if step.action not in CONTROL]
+        over = [(step, action) for step, action in actions if step.is_over]
         only_read = all(action is not None and action.effect == "read" for _, action in over)
         if not only_read or any(step.begun_at for step in loaded.steps):
             return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from zendesk_bridge.flows.catalog import Action, Catalog
-from zendesk_bridge.flows.model import Flow
+from zendesk_bridge.flows.definition import Flow
 
 _TEMPLATE = {"type": "string", "pattern": r"\{[{%]", "description": "A template: {{ step.variable }}"}
 
@@ -16,10 +16,10 @@ def flow_schema(catalog: Catalog) -> dict[str, Any]:
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "Action flow"
     for conditions in ("Conditions", "OnlyIf"):
-        schema["$defs"][conditions]["anyOf"] = [{"required": ["all"]}, {"required": ["any"]}]
+        schema["$defs"][conditions]["anyOf"] = [{"required": [name]} for name in ("all", "any", "not")]
     trigger = schema["$defs"]["TriggerReference"]["properties"]["event"]
     trigger["enum"] = sorted(catalog.triggers)
-    step = schema["$defs"]["Step"]
+    step = schema["$defs"]["ActionStep"]
     for action in catalog.actions.values():
         schema["$defs"] |= _form(action).get("$defs", {})
     step["properties"]["action"]["enum"] = sorted(catalog.names)

@@ -10,10 +10,10 @@ from typing import Any
 
 import orjson
 
+from zendesk_bridge.flows.definition import Flow
 from zendesk_bridge.flows.errors import StorageError
 from zendesk_bridge.flows.model import (
     Event,
-    Flow,
     Run,
     RunStatus,
     StepRun,

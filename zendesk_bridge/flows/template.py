@@ -24,10 +24,10 @@ from liquid.token import TOKEN_CONTENT, TOKEN_ILLEGAL, Token
 from liquid.undefined import is_undefined
 from liquid.utils import ReadOnlyChainMap
 
+from zendesk_bridge.flows.definition import Values
 from zendesk_bridge.flows.errors import FlowError
 from zendesk_bridge.flows.filters import FILTERS as FILTERS  # a template's author knows it from here
 from zendesk_bridge.flows.filters import LIST_LIMIT, TEXT_LIMIT, WORK_LIMIT, LimitReached, all_filters, as_text, takes
-from zendesk_bridge.flows.model import Values
 
 TAGS = ("if", "unless", "case", "for", "assign", "comment")  # `raw` is the lexer's own
 

@@ -15,10 +15,11 @@ from pydantic import BaseModel
 
 from zendesk_bridge.flows import history, store
 from zendesk_bridge.flows.catalog import Catalog, Connector, Identity, Once, action
+from zendesk_bridge.flows.compiled import CompiledFlow, compile_flow
+from zendesk_bridge.flows.definition import Flow
 from zendesk_bridge.flows.errors import Credentials
-from zendesk_bridge.flows.interpreter import CompiledFlow, compile_flow
 from zendesk_bridge.flows.journal import Journal
-from zendesk_bridge.flows.model import Event, Flow, Run, rfc3339, utc_now
+from zendesk_bridge.flows.model import Event, Run, rfc3339, utc_now
 from zendesk_bridge.flows.port import Timing
 from zendesk_bridge.flows.runner import Runner
 
@@ -239,7 +240,7 @@ class Engine:
 
     async def flow(self, *steps: dict[str, Any], key: str = "flow", version: int = 1, **more: Any) -> CompiledFlow:
         """A flow of steps, kept in the database as the library would."""
-        given = [{"inputs": {"what": step["key"]}, **step} for step in steps]
+        given = [{"inputs": {"what": step["key"]}, **step} if "action" in step else step for step in steps]
         start = {"event": "far.happens"}
         flow = Flow.model_validate({"key": key, "name": key, "trigger": start, "steps": given, **more})
         text = flow.model_dump_json(by_alias=True, exclude_defaults=True)

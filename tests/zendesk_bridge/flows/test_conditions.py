@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zendesk_bridge.flows.conditions import compile_conditions
+from zendesk_bridge.flows.definition import Conditions
 from zendesk_bridge.flows.errors import FlowError
-from zendesk_bridge.flows.model import Conditions
 
 
 def holds(tree: dict[str, Any], **values: Any) -> bool:

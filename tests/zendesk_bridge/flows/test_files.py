@@ -13,9 +13,10 @@ from ruamel.yaml import YAML
 
 import zendesk_bridge
 from zendesk_bridge.flows.catalog import Catalog
+from zendesk_bridge.flows.definition import Flow
 from zendesk_bridge.flows.document import FILE_LIMIT
 from zendesk_bridge.flows.files import PROBLEMS_LIMIT, read_file, read_flow
-from zendesk_bridge.flows.model import Flow, Problem
+from zendesk_bridge.flows.model import Problem
 
 FILE = Path(zendesk_bridge.__file__).parent / "recipes" / "notify-assigned-agents.yml"
 RECIPE = FILE.read_text(encoding="utf-8")
@@ -187,7 +188,7 @@ STEPS = RECIPE[RECIPE.index("steps:") :]
             HEAD + "steps:\n  - {key: t, action: zendesk.look_up_ticket, inputs: {ticket_id: 1}, only_if: {}}\n",
             10,
             "missing",
-            "conditions need `all` or `any`, and comparisons below it",
+            "conditions need `all`, `any` or `not`, and comparisons below it",
         ),
         (
             HEAD + "steps:\n  - {key: t, action: zendesk.look_up_ticket, inputs: {ticket_id: 1}, only_if: {all: 5}}\n",

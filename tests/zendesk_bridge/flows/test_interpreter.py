@@ -18,9 +18,10 @@ from ruamel.yaml import YAML
 import zendesk_bridge
 from bolt_app.text import SlackMarkup
 from zendesk_bridge.flows.catalog import Catalog, Connector, action
+from zendesk_bridge.flows.compiled import CompiledAction, CompiledFlow, compile_flow
+from zendesk_bridge.flows.definition import Flow
 from zendesk_bridge.flows.errors import ConnectorError, FlowError, Permanent
-from zendesk_bridge.flows.interpreter import CompiledFlow, CompiledStep, compile_flow, interpret
-from zendesk_bridge.flows.model import Flow
+from zendesk_bridge.flows.interpreter import interpret
 
 CASES = sorted(path for path in (Path(__file__).parent / "flows").glob("*.yml") if "_expected" not in path.name)
 RECIPE = Path(zendesk_bridge.__file__).parent / "recipes" / "notify-assigned-agents.yml"
@@ -79,10 +80,10 @@ class Memory:
     def meanwhile(self, work: Callable[[], None]) -> None:
         work()
 
-    def read_ahead(self, step: CompiledStep, inputs: dict[str, Any], moment: dt.datetime) -> None:
+    def read_ahead(self, step: CompiledAction, inputs: dict[str, Any], moment: dt.datetime) -> None:
         self.ahead[step.step.key] = inputs
 
-    async def step(self, step: CompiledStep, inputs: dict[str, Any]) -> Mapping[str, Any]:
+    async def step(self, step: CompiledAction, inputs: dict[str, Any]) -> Mapping[str, Any]:
         key = step.step.key
         self.by_step[key] = inputs
         answer = self._answers[key]

@@ -341,14 +341,21 @@ async def test_a_sleep_suspends_the_run_until_its_moment_and_is_recorded(engine:
     run = await engine.row((await engine.accept(await engine.flow(MAKE)))[0].id)
     steps: list[StepRun] = []
     moment = utc_now() + dt.timedelta(seconds=0.1)
+
+    async def nap(until: dt.datetime) -> None:
+        port = port_of(engine, run, steps)
+        await port.begins("nap", "wait")
+        if port.recorded("nap") is None:
+            await port.sleep("nap", "wait", lambda: until)
+
     with pytest.raises(Suspended) as pause:
-        await port_of(engine, run, steps).sleep_until("nap", moment)
+        await nap(moment)
     assert (pause.value.until, pause.value.waiting_for, pause.value.error) == (moment, None, None)
     assert steps[0].status is StepStatus.WAITING
     await asyncio.sleep(0.12)
-    await port_of(engine, run, steps).sleep_until("nap", moment)
+    await nap(moment + dt.timedelta(days=9))  # the moment is kept that was named first
     assert steps[0].status is StepStatus.SUCCEEDED
-    await port_of(engine, run, steps).sleep_until("nap", moment + dt.timedelta(days=9))  # it is over
+    await nap(moment + dt.timedelta(days=9))  # it is over
 
 
 async def test_a_signal_is_waited_for_kept_and_given_back_once_it_came(engine: Any) -> None:

@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zendesk_bridge.flows.conditions import compile_conditions, is_present
+from zendesk_bridge.flows.definition import Conditions
 from zendesk_bridge.flows.errors import FlowError, NotFound, StorageError
 from zendesk_bridge.flows.filters import FILTERS, as_text, takes
 from zendesk_bridge.flows.journal import Journal, connect_to_read
-from zendesk_bridge.flows.model import Conditions
 from zendesk_bridge.flows.template import Template, TemplateProblem
 
 #: The same examples every time, however slow the machine.

@@ -85,14 +85,16 @@ def test_it_is_a_schema_and_takes_the_recipe(schema: dict[str, Any], recipe: dic
 def test_an_editor_can_offer_triggers_actions_aliases_and_operators(schema: dict[str, Any]) -> None:
     parts = schema["$defs"]
     assert parts["TriggerReference"]["properties"]["event"]["enum"] == ["zendesk.ticket_agent_assignment_changed"]
-    offered = parts["Step"]["properties"]["action"]["enum"]
+    offered = parts["ActionStep"]["properties"]["action"]["enum"]
     assert {"zendesk.look_up_ticket", "slack.send_direct_message", "slack.post_direct_message"} <= set(offered)
     assert "is_not_present" in parts["Condition"]["properties"]["operator"]["enum"]
     assert "else" in parts["OnlyIf"]["properties"]
 
 
 def test_an_editor_can_show_what_each_input_is_for(schema: dict[str, Any]) -> None:
-    rules = {rule["if"]["properties"]["action"]["enum"][0]: rule["then"] for rule in schema["$defs"]["Step"]["allOf"]}
+    rules = {
+        rule["if"]["properties"]["action"]["enum"][0]: rule["then"] for rule in schema["$defs"]["ActionStep"]["allOf"]
+    }
     direct = rules["slack.send_direct_message"]["properties"]["inputs"]
     assert direct["description"].startswith("Sends one person a direct message")
     assert set(direct["properties"]) == {"email", "message"}

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from sample_flows import MAKE, READ, UNINVITED
 
+from zendesk_bridge.flows.compiled import CompiledFlow
 from zendesk_bridge.flows.errors import Permanent, Transient
-from zendesk_bridge.flows.interpreter import CompiledFlow
 
 ORDERED = {"one_at_a_time": "trigger.what"}
 
