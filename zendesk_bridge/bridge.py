@@ -276,6 +276,7 @@ class Bridge:
         await self.connections.start()
         await self._desk.start()
         self._retention.start()
+        self.subscription.follow()  # flows may have been switched while nothing ran
         self._renewing = asyncio.create_task(self.zendesk.keep_fresh(), name="zendesk-tokens")
         if self.settings.polling.every > 0:
             self.poller = Poller(
@@ -306,6 +307,7 @@ class Bridge:
             await asyncio.gather(self._renewing, return_exceptions=True)
             self._renewing = None
         await self.subscription.stop()
+        await self.zendesk.settle()
         await self._close()
 
     async def _open(self) -> None:

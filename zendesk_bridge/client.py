@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import math
 import time
 from base64 import b64encode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -84,6 +84,7 @@ class ZendeskClient:
         # What the webhook is managed with, where the client authenticates by itself.
         self._managing: _Token | None = None
         self._renewal = asyncio.Lock()
+        self._obtaining: asyncio.Task[_Token] | None = None
         # When a token was last asked for in vain, and why.
         self._refused: tuple[float, ConnectorError] | None = None
         #: The scope that Zendesk granted; None where it does not say.
@@ -256,12 +257,31 @@ class ZendeskClient:
             if token is not None and token is not instead_of and time.monotonic() < token.renew_at:
                 return token
             try:
-                token = self._token = await self._obtain()
+                token = self._token = await self._obtain_to_the_end(instead_of is not None)
             except ConnectorError as problem:
                 self._refused = (time.monotonic(), problem)
                 raise
             self._session.authorization = token.header
             return token
+
+    async def _obtain_to_the_end(self, refused: bool) -> _Token:
+        """Goes on also where its caller gives up: Zendesk's answer to a renewal is the only copy."""
+        if self._obtaining is None or self._obtaining.done():
+            self._obtaining = asyncio.create_task(self._obtain(refused))
+            self._obtaining.add_done_callback(_seen)
+        return await asyncio.shield(self._obtaining)
+
+    async def settle(self) -> None:
+        """Waits for a renewal under way."""
+        if self._obtaining is not None:
+            await asyncio.gather(self._obtaining, return_exceptions=True)
+
+    @asynccontextmanager
+    async def without_renewals(self) -> AsyncGenerator[None]:
+        """Within it no renewal is under way."""
+        async with self._renewal:
+            await self.settle()
+            yield
 
     def forget_token(self) -> None:
         """Goes on with another token: the account was connected anew, or disconnected."""
@@ -271,11 +291,11 @@ class ZendeskClient:
     async def keep_fresh(self) -> None:
         """Renews the tokens of a consent before they expire, for as long as it runs: idle ones would die unnoticed."""
         while True:
+            pause = 60.0
             with contextlib.suppress(ConnectorError):
                 if self.settings.needs_consent:
-                    await self._current()
-            due = self._token.renew_at - time.monotonic() if self._token is not None else math.inf
-            await asyncio.sleep(min(max(due, 1.0), 60.0))
+                    pause = (await self._current()).renew_at - time.monotonic()
+            await asyncio.sleep(min(max(pause, 1.0), 60.0))
 
     async def exchange(self, code: str, *, verifier: str, redirect: str, connected_at: str, asked: str) -> Pair:
         """The tokens for the code that a consent gave. https://developer.zendesk.com/api-reference/ticketing/oauth/"""
@@ -312,6 +332,15 @@ class ZendeskClient:
 
     async def manage(self, verb: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """A call that manages webhooks and triggers, with the rights for it; an empty answer is {}."""
+        try:
+            return await self._manage(verb, path, body)
+        except Credentials:
+            if self._managing is None:
+                raise
+        self._managing = None  # it was ended at Zendesk
+        return await self._manage(verb, path, body)
+
+    async def _manage(self, verb: str, path: str, body: Mapping[str, Any] | None) -> dict[str, Any]:
         header = await self._managing_header()
 
         def work() -> dict[str, Any]:
@@ -340,12 +369,12 @@ class ZendeskClient:
             lambda: _json_object(self._session.post(self._session.own + TOKEN_PATH, json=asked))
         )
 
-    async def _obtain(self) -> _Token:
+    async def _obtain(self, refused: bool) -> _Token:
         settings = self.settings
         if settings.oauth_token:
             return _Token(header=f"Bearer {settings.oauth_token.get_secret_value()}", renew_at=float("inf"))
         if settings.needs_consent:
-            return await self._of_consent()
+            return await self._of_consent(refused)
         if not settings.has_own_rights:
             assert settings.api_token is not None
             pair = f"{settings.email}/token:{settings.api_token.get_secret_value()}"
@@ -363,15 +392,21 @@ class ZendeskClient:
                 "scope_not_granted", f"Zendesk granted the scope {granted!r}, which lacks {', '.join(missing)}"
             )
 
-    async def _of_consent(self) -> _Token:
+    async def _of_consent(self, refused: bool) -> _Token:
         """The stored token, renewed where that is due."""
         if self._stored is None:
             raise Credentials("not_connected", "Zendesk is not connected yet", service="zendesk")
-        refused = self._token.pair if self._token is not None else None
-        pair = await self._stored.current(self.settings, self._ask_for_token, refused)
+        used = self._token.pair if self._token is not None else None
+        pair = await self._stored.current(self.settings, self._ask_for_token, used, refused=refused)
         self._note_scope(pair.scope)
         left = max(pair.renew_at - time.time(), 1.0)
         return _Token(header=f"Bearer {pair.access}", renew_at=time.monotonic() + left, pair=pair)
+
+
+def _seen(task: asyncio.Task[Any]) -> None:
+    """Whoever asked may be gone; asyncio complains about errors nobody saw."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _token_in(answer: Mapping[str, Any]) -> _Token:

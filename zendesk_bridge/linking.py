@@ -105,8 +105,18 @@ class Linking:
             with contextlib.suppress(ConnectorError):
                 await self._client.revoke(pair)
             raise
-        await self._tokens.save(pair)
-        self._client.forget_token()
+        try:
+            async with self._client.without_renewals():
+                old = await self._tokens.peek(self._settings)
+                await self._tokens.save(pair)
+                self._client.forget_token()
+        except ConnectorError:
+            with contextlib.suppress(ConnectorError):
+                await self._client.revoke(pair)
+            raise
+        if old is not None:
+            with contextlib.suppress(ConnectorError):
+                await self._client.revoke(old)
         log.info("Zendesk: connected to %s as %s", identity.account, identity.connected_by)
         await self._connections.check("zendesk")
         return await self._linked(identity)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from zendesk_bridge.flows.errors import ConnectorError, Permanent
+from zendesk_bridge.flows.errors import ConnectorError, Permanent, Transient, Uncertain
 from zendesk_bridge.vault import Vault
 
 log = logging.getLogger(__name__)
@@ -98,6 +98,7 @@ class Subscription:
         self._endpoint = f"{public_url.rstrip('/')}{PATH}" if public_url else None
         self._by_hand = by_hand
         self._one_at_a_time = asyncio.Lock()
+        self._changed = False
         self._following: asyncio.Task[None] | None = None
         #: The signing secret of the webhook that was made; None where none is.
         self.secret: str | None = None
@@ -109,6 +110,7 @@ class Subscription:
 
     def follow(self) -> None:
         """The flows have changed: the webhook follows in the background, if there is one."""
+        self._changed = True
         if self.secret is not None and (self._following is None or self._following.done()):
             self._following = asyncio.create_task(self._follow(), name="webhook")
 
@@ -119,12 +121,18 @@ class Subscription:
             await asyncio.gather(self._following, return_exceptions=True)
 
     async def _follow(self) -> None:
-        await asyncio.sleep(SETTLES)
-        try:
-            for did in await self.ensure(test=False):
-                log.info("webhook at Zendesk: %s", did)
-        except ConnectorError as problem:
-            log.warning("the webhook at Zendesk could not follow the flows: %s. %s", problem.message, problem.hint)
+        pause = SETTLES
+        while self._changed:
+            await asyncio.sleep(pause)
+            self._changed = False
+            try:
+                for did in await self.ensure(test=False):
+                    log.info("webhook at Zendesk: %s", did)
+                pause = SETTLES
+            except ConnectorError as problem:
+                log.warning("the webhook at Zendesk could not follow the flows: %s. %s", problem.message, problem.hint)
+                if isinstance(problem, Transient | Uncertain):
+                    self._changed, pause = True, min(max(pause * 2, SETTLES), 300.0)
 
     async def ensure(self, *, test: bool = True) -> list[str]:
         """Makes the webhook, or brings it in step with the flows; returns what was done, for people.
@@ -140,7 +148,7 @@ class Subscription:
                 hint="Set it and connect again, or go on with polling alone.",
             )
         async with self._one_at_a_time:
-            made = await self._made()
+            made = await self._made_or_lost()
             if made is None:
                 made = Made(mark=secrets.token_hex(8), endpoint=self._endpoint)
                 await self._keep(made)  # before anything is made, so that it is found again after a sudden end
@@ -151,8 +159,9 @@ class Subscription:
         there = await self._find(made)
         done: list[str] = []
         if there is None:
-            if made.trigger_id is not None:  # it calls a webhook that is gone
-                await self._gone(f"/api/v2/triggers/{made.trigger_id}.json")
+            trigger = made.trigger_id or (await self._trigger_of(made) if made.for_triggers else None)
+            if trigger is not None:  # it calls a webhook that is gone
+                await self._gone(f"/api/v2/triggers/{trigger}.json")
             made, done = await self._make(replace(made, webhook_id=None, trigger_id=None), events)
         else:
             made = replace(made, webhook_id=str(there["id"]))
@@ -211,13 +220,9 @@ class Subscription:
 
     async def _trigger(self, made: Made) -> tuple[Made, list[str]]:
         """Makes the trigger that calls the webhook, where it is not there."""
-        if made.trigger_id is not None:
-            try:
-                await self._manage("GET", f"/api/v2/triggers/{made.trigger_id}.json")
-                return made, []
-            except Permanent as problem:
-                if problem.code != "not_found":
-                    raise
+        there = await self._trigger_there(made)
+        if there is not None and _calls(there, made):
+            return made, []
         trigger = {
             "title": f"{TITLE}: assignee changed ({made.mark})",
             "description": made.description,
@@ -225,12 +230,25 @@ class Subscription:
             "conditions": {"all": [{"field": "assignee_id", "operator": "changed", "value": None}], "any": []},
             "actions": [{"field": "notification_webhook", "value": [made.webhook_id, TRIGGER_BODY]}],
         }
-        found = await self._trigger_of(made)
-        if found is None:
+        found = str(there["id"]) if there is not None else await self._trigger_of(made)
+        if found is not None:
+            await self._manage("PUT", f"/api/v2/triggers/{found}.json", {"trigger": trigger})
+        else:
             found = str((await self._manage("POST", "/api/v2/triggers.json", {"trigger": trigger}))["trigger"]["id"])
         made = replace(made, trigger_id=found)
         await self._keep(made)
         return made, ["the trigger “Zendesk Connector: assignee changed” calls it"]
+
+    async def _trigger_there(self, made: Made) -> Mapping[str, Any] | None:
+        if made.trigger_id is None:
+            return None
+        try:
+            found = (await self._manage("GET", f"/api/v2/triggers/{made.trigger_id}.json")).get("trigger")
+        except Permanent as problem:
+            if problem.code != "not_found":
+                raise
+            return None
+        return found if isinstance(found, dict) else None
 
     async def _trigger_of(self, made: Made) -> str | None:
         """Our trigger, where a sudden end kept us from noting it."""
@@ -283,10 +301,14 @@ class Subscription:
         if there is None:
             return False, "is gone from Zendesk: `zendesk-connector connections connect zendesk` makes it anew"
         wrong = _differences(replace(made, endpoint=self._endpoint or made.endpoint), there, events)
-        if made.trigger_id is not None:
-            trigger = await self._manage("GET", f"/api/v2/triggers/{made.trigger_id}.json")
-            if not (trigger.get("trigger") or {}).get("active"):
+        if made.for_triggers:
+            trigger = await self._trigger_there(made)
+            if trigger is None:
+                wrong.append("its trigger is gone")
+            elif not trigger.get("active"):
                 wrong.append("its trigger is switched off")
+            elif not _calls(trigger, made):
+                wrong.append("its trigger calls another webhook")
         if wrong:
             return False, f"{'; '.join(wrong)}: `zendesk-connector connections connect zendesk` mends it"
         return True, f"as it should be: {_named(events) if events else 'inactive, as no flow is active'}"
@@ -345,6 +367,16 @@ class Subscription:
             path = _next_page(answer)
         return None
 
+    async def _made_or_lost(self) -> Made | None:
+        """What was made; None where the key is lost with which its mark was kept."""
+        try:
+            return await self._made()
+        except ConnectorError as problem:
+            if problem.code != "wrong_key":
+                raise
+            log.warning("what was made at Zendesk before is not known any more: remove it in Admin Center")
+            return None
+
     async def _made(self) -> Made | None:
         value = await self._vault.get(NAME)
         return Made(**{**value, "events": tuple(value.get("events") or ())}) if value else None
@@ -365,6 +397,12 @@ def _differences(made: Made, there: Mapping[str, Any], events: tuple[str, ...]) 
     if there.get("status") != status:
         wrong.append(f"switched {'on' if events else 'off, as no active flow starts from an event'}")
     return wrong
+
+
+def _calls(trigger: Mapping[str, Any], made: Made) -> bool:
+    """Whether a trigger is on, and calls our webhook."""
+    called = (each for each in trigger.get("actions") or () if each.get("field") == "notification_webhook")
+    return bool(trigger.get("active")) and any(each.get("value") == [made.webhook_id, TRIGGER_BODY] for each in called)
 
 
 def _named(events: Iterable[str]) -> str:

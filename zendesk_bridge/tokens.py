@@ -6,6 +6,7 @@ import asyncio
 import base64
 import hashlib
 import logging
+import math
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -63,7 +64,8 @@ def pair_from(answer: Mapping[str, Any], settings: ZendeskSettings, connected_at
     access, refresh = answer.get("access_token"), answer.get("refresh_token")
     if not isinstance(access, str) or not access:
         raise Uncertain("no_token", "Zendesk answered without an access token")
-    lifetime = lifetime_of(answer)
+    endless = not refresh and not answer.get("expires_in")
+    lifetime = math.inf if endless else lifetime_of(answer)
     now = time.time()
     return Pair(
         access=access,
@@ -129,7 +131,7 @@ class StoredTokens:
         # Renewed, and not kept yet: the database did not take it.
         self._unsaved: Pair | None = None
 
-    async def current(self, settings: ZendeskSettings, ask: Ask, used: Pair | None) -> Pair:
+    async def current(self, settings: ZendeskSettings, ask: Ask, used: Pair | None, *, refused: bool = False) -> Pair:
         """A pair whose access token is good, renewed if that is due. Raises Credentials where it cannot be.
 
         Args:
@@ -138,16 +140,19 @@ class StoredTokens:
         """
         try:
             async with self._exclusively():
-                return await self._current(settings, ask, used)
+                return await self._current(settings, ask, used, refused)
         except Locked:
             return await self._renewed_elsewhere(settings, used)
 
-    async def _current(self, settings: ZendeskSettings, ask: Ask, used: Pair | None) -> Pair:
+    async def _current(self, settings: ZendeskSettings, ask: Ask, used: Pair | None, refused: bool) -> Pair:
         if self._unsaved is not None:
             await self.save(self._unsaved)
         pair = await self.load(settings)
-        was_refused = used is not None and used.access == pair.access and time.time() < used.renew_at
-        if not pair.is_spent and not was_refused and time.time() < pair.renew_at:
+        was_refused = refused and used is not None and used.access == pair.access
+        is_due = used is not None and used.access == pair.access
+        if not pair.is_spent and not is_due and time.time() < pair.renew_at:
+            return pair
+        if pair.refresh is None and not was_refused and time.time() < pair.expires_at:
             return pair
         try:
             return await self._renew(pair, settings, ask)
@@ -204,6 +209,13 @@ class StoredTokens:
             what = "another account or OAuth client is connected" if pair else "Zendesk is not connected yet"
             raise Credentials("not_connected", what, service="zendesk", hint=CONNECT)
         return pair
+
+    async def peek(self, settings: ZendeskSettings) -> Pair | None:
+        """The pair, where there is one."""
+        try:
+            return await self.load(settings)
+        except ConnectorError:
+            return None
 
     async def save(self, pair: Pair) -> None:
         """Keeps a pair; it is on disk when this returns. Raises StorageError."""

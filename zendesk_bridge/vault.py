@@ -31,6 +31,8 @@ class Read(Protocol):
 def parse_keys(text: str) -> list[str]:
     """The keys in a setting, the one that encrypts first. Raises ValueError, never with a key in it."""
     keys = text.replace(",", " ").split()
+    if text and not keys:
+        raise ValueError("must be keys as `zendesk-connector rotate-key --print-key` prints them")
     for key in keys:
         try:
             Fernet(key)
@@ -57,7 +59,10 @@ class Keyring:
         try:
             if self._given is not None:
                 return parse_keys(self._given.get_secret_value())
-            return parse_keys(self.file.read_text("ascii"))
+            keys = parse_keys(self.file.read_text("ascii"))
+            if not keys:
+                raise ValueError("has no key in it: bring back the file")
+            return keys
         except FileNotFoundError:
             return []
         except OSError as problem:
@@ -105,21 +110,32 @@ class Vault:
         self.keyring = keyring
         self._read = read
         self._write = write
+        # What is encrypted with the old key must not land behind a rotation; and the first key is made once.
+        self._turn = asyncio.Lock()
 
     async def get(self, name: str) -> dict[str, Any] | None:
         """What is kept under a name. Raises ConnectorError `wrong_key`, StorageError, SettingsError."""
-        row = await self._read(lambda connection: _row(connection, name))
-        if row is None:
-            return None
-        keys = await asyncio.to_thread(self.keyring.keys)
-        try:
-            value = json.loads(_fernet(keys).decrypt(row))
-        except (InvalidToken, ValueError):
-            raise self._wrong_key() from None
-        return value if isinstance(value, dict) else None
+        before = None
+        while True:
+            row = await self._read(lambda connection: _row(connection, name))
+            if row is None:
+                return None
+            keys = await asyncio.to_thread(self.keyring.keys)
+            try:
+                value = json.loads(_fernet(keys).decrypt(row))
+            except (InvalidToken, ValueError):
+                if (row, keys) != before:  # the key may have been rotated between the two readings
+                    before = (row, keys)
+                    continue
+                raise self._wrong_key() from None
+            return value if isinstance(value, dict) else None
 
     async def put(self, name: str, value: Mapping[str, Any]) -> None:
         """Keeps something; it is on disk when this returns. Raises StorageError, SettingsError."""
+        async with self._turn:
+            await self._put(name, value)
+
+    async def _put(self, name: str, value: Mapping[str, Any]) -> None:
         keys = await asyncio.to_thread(self.keyring.keys_to_write)
         kept = _fernet(keys).encrypt(json.dumps(value).encode()).decode()
         now = rfc3339(utc_now())
@@ -144,6 +160,10 @@ class Vault:
         Raises:
             ConnectorError: `wrong_key`; `one_key` where the setting has no second key.
         """
+        async with self._turn:
+            return await self._rotate()
+
+    async def _rotate(self) -> int:
         keyring = self.keyring
         keys = await asyncio.to_thread(keyring.keys)
         if keyring.is_given and len(keys) < 2:
@@ -153,6 +173,11 @@ class Vault:
                 hint=f"Put a new one before it, {SETTING}=NEW,OLD (`zendesk-connector rotate-key --print-key` makes "
                 "one), restart, and rotate again; then take the old one out.",
             )
+        for value in await self._read(_values) or ():
+            try:
+                _fernet(keys).decrypt(value)
+            except InvalidToken:
+                raise self._wrong_key() from None
         if not keyring.is_given:
             keys = [new_key(), *keys]
             await asyncio.to_thread(keyring.put, keys)
@@ -193,6 +218,10 @@ def _fernet(keys: list[str]) -> MultiFernet:
 
 def _rotated(fernet: MultiFernet, value: str) -> str:
     return fernet.rotate(value).decode()
+
+
+def _values(connection: sqlite3.Connection) -> list[str]:
+    return [str(row["value"]) for row in connection.execute("select value from secrets")]
 
 
 def _row(connection: sqlite3.Connection, name: str) -> str | None:
