@@ -18,15 +18,12 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bolt_app.connecting.site import Site
 from bolt_app.listeners import register_listeners
 from bolt_app.parts import Parts
+from bolt_app.requests import BODY_LIMIT, request_body, request_expectation
 from zendesk_bridge.bridge import Bridge
 from zendesk_bridge.flows.errors import ConnectorError
 
 log = logging.getLogger(__name__)
 
-#: The largest request body that is read, in bytes.
-BODY_LIMIT = 1024 * 1024
-#: How long a body may take to arrive, in seconds.
-BODY_WITHIN = 30.0
 #: How long a request waits for Slack to say who the app is, in seconds, where that is not known yet.
 IDENTITY_WITHIN = 0.7
 
@@ -101,14 +98,14 @@ def web_application(
     application = web.Application(client_max_size=BODY_LIMIT + 1)
 
     async def zendesk_events(request: web.Request) -> web.Response:
-        status = await bridge.receive_webhook(request.headers, await _body(request))
+        status = await bridge.receive_webhook(request.headers, await request_body(request))
         return web.Response(status=status, headers={"Retry-After": "30"} if status == 503 else None)
 
-    application.router.add_post("/zendesk/events", zendesk_events, expect_handler=_expectation)
+    application.router.add_post("/zendesk/events", zendesk_events, expect_handler=request_expectation)
     if slack is not None:
 
         async def slack_events(request: web.Request) -> web.Response:
-            body = await _body(request)
+            body = await request_body(request)
             if not _could_be_signed(request):
                 raise web.HTTPUnauthorized
             try:
@@ -119,40 +116,12 @@ def web_application(
                 raise web.HTTPBadRequest(text="This is no request of Slack's.") from problem
             return await to_aiohttp_response(await slack.async_dispatch(given))
 
-        application.router.add_post("/slack/events", slack_events, expect_handler=_expectation)
+        application.router.add_post("/slack/events", slack_events, expect_handler=request_expectation)
     if site is not None:
         site.add_routes(application)
     if health:
         add_health(application, bridge)
     return application
-
-
-async def _expectation(request: web.Request) -> None:
-    """Asks for the body of a client that waits to be asked. aiohttp's own breaks on a header that is no text."""
-    if request.headers.get("Expect", "").lower() != "100-continue":
-        raise web.HTTPBadRequest
-    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-    # What is counted is the answer.
-    request.writer.output_size = 0
-
-
-async def _body(request: web.Request) -> bytes:
-    """The body as it was sent; 413 while reading, 408 where it does not come."""
-    if (request.content_length or 0) > BODY_LIMIT:
-        raise web.HTTPRequestEntityTooLarge(BODY_LIMIT, request.content_length or 0)
-    try:
-        if request.content.is_eof():  # most have arrived with their headers
-            body = await request.read()
-        else:
-            async with asyncio.timeout(BODY_WITHIN):
-                body = await request.read()
-    except TimeoutError as problem:
-        raise web.HTTPRequestTimeout from problem
-    except ConnectionError as problem:  # nobody is there to read the answer
-        raise web.HTTPBadRequest from problem
-    if len(body) > BODY_LIMIT:
-        raise web.HTTPRequestEntityTooLarge(BODY_LIMIT, len(body))
-    return body
 
 
 def _could_be_signed(request: web.Request) -> bool:

@@ -56,7 +56,12 @@ def wire(settings: Settings, bridge_settings: BridgeSettings | None = None) -> S
             hint = CONNECT if installer.is_possible else "Set SLACK_BOT_TOKEN and restart."
             raise Credentials("not_connected", "Slack is not connected yet", service="slack", hint=hint)
         # Anew: it is also how a connection that worked before is tried again.
-        identity = await slack.identity(anew=True)
+        try:
+            identity = await slack.identity(anew=True)
+        except Credentials as problem:
+            if settings.slack_bot_token is None:
+                raise Credentials(problem.code, problem.message, service="slack", hint=CONNECT) from problem
+            raise
         return Identity(
             account=identity.team,
             connected_by=installer.connected_by or identity.user_id,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 from dataclasses import dataclass
@@ -17,15 +18,24 @@ from bolt_app.client import SlackClient
 from bolt_app.scopes import missing, scopes
 from bolt_app.settings import Settings
 from zendesk_bridge.bridge import Bridge, Vault
-from zendesk_bridge.flows.errors import ConnectorError, Credentials, StorageError
+from zendesk_bridge.flows.errors import ConnectorError, Credentials, Permanent, StorageError, Transient, Uncertain
 
 log = logging.getLogger(__name__)
 
 #: The name in the vault.
 NAME = "slack"
 CONNECT = "Run `zendesk-connector connections connect slack`."
+AGAIN = "Try again in a while: `zendesk-connector connections connect slack` makes a new link."
+#: What to do where Slack does not take the code, by its code.
+EXCHANGE_HINTS = {
+    "bad_client_secret": "Set SLACK_CLIENT_SECRET to what Basic Information > App Credentials has, and restart.",
+    "invalid_client_id": "Set SLACK_CLIENT_ID to what Basic Information > App Credentials has, and restart.",
+    "bad_redirect_uri": "Add {redirect} under OAuth & Permissions > Redirect URLs, and connect again.",
+    "invalid_code": f"The consent took too long, or was used already. {CONNECT}",
+    "code_already_used": f"The consent was used already. {CONNECT}",
+}
 #: What is remembered of a workspace, and wrong in another.
-REMEMBERED = ("slack_user", "slack_dm", "slack_channel")
+REMEMBERED = ("slack_user", "slack_dm", "slack_channel", "home_viewer")
 
 
 class InstallationStore(AsyncInstallationStore):
@@ -81,7 +91,11 @@ class InstallationStore(AsyncInstallationStore):
     async def current(self) -> Installation | None:
         """The installation, whichever workspace it is of. Raises ConnectorError."""
         value = await self._vault.get(NAME)
-        return Installation(**value) if value else None
+        try:
+            return Installation(**value) if value else None
+        except TypeError:
+            log.warning("what is kept of the Slack connection is of another version of the SDK: connect anew")
+            return None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +124,8 @@ class Installer:
         self.store = InstallationStore(bridge.vault)
         #: Who installed it: their Slack id; None where the token is a setting.
         self.connected_by: str | None = None
+        # One at a time: the first workspace is pinned, and no token is forgotten.
+        self._turn = asyncio.Lock()
 
     @property
     def is_possible(self) -> bool:
@@ -171,22 +187,8 @@ class Installer:
 
     async def finish(self, code: str, *, redirect: str) -> Installed:
         """Takes the code that a consent gave. Nothing is kept before it is seen to work. Raises ConnectorError."""
-        secret = self._settings.slack_client_secret
-        answer = await self._slack.exchange(
-            code,
-            client_id=self._settings.slack_client_id or "",
-            client_secret=secret.get_secret_value() if secret else "",
-            redirect=redirect,
-        )
-        try:
-            installation = await self._checked(answer)
-        except ConnectorError:
-            with contextlib.suppress(ConnectorError):
-                await self._slack.revoke(str(answer.get("access_token") or ""))
-            raise
-        await self.store.async_save(installation)
-        self._slack.use_token(installation.bot_token)
-        self.connected_by = installation.user_id
+        async with self._turn:
+            installation = await self._install(code, redirect)
         log.info("Slack: connected to %s by %s", installation.team_name, installation.user_id)
         await self._bridge.connections.check("slack")
         granted = list(installation.bot_scopes or ())
@@ -198,8 +200,55 @@ class Installer:
             actions=[each.title for each in self._bridge.catalog.actions.values() if each.service == "slack"],
         )
 
+    async def _install(self, code: str, redirect: str) -> Installation:
+        secret = self._settings.slack_client_secret
+        try:
+            answer = await self._slack.exchange(
+                code,
+                client_id=self._settings.slack_client_id or "",
+                client_secret=secret.get_secret_value() if secret else "",
+                redirect=redirect,
+            )
+        except ConnectorError as problem:
+            hint = EXCHANGE_HINTS.get(problem.code, AGAIN).format(redirect=redirect)
+            raise ConnectorError(problem.code, problem.message, hint=hint) from problem
+        try:
+            installation = await self._checked(answer)
+            await self.store.async_save(installation)
+        except BaseException as problem:
+            await self._give_back(answer.get("access_token"))
+            if isinstance(problem, Transient | Uncertain | Credentials | Permanent):  # said of calls that runs make
+                raise ConnectorError(problem.code, problem.message, hint=AGAIN) from problem
+            raise
+        self._slack.use_token(installation.bot_token)
+        self.connected_by = installation.user_id
+        return installation
+
+    async def _give_back(self, token: object) -> None:
+        """Ends a token that is not kept. Installing again gives the one in use once more: that one stays."""
+        kept = None
+        with contextlib.suppress(ConnectorError):
+            kept = await self.store.current()
+        if not isinstance(token, str) or not token or token in (self._slack.web.token, kept and kept.bot_token):
+            return
+        with contextlib.suppress(ConnectorError):
+            await self._slack.revoke(token)
+
+    async def _pinned(self) -> Installation | None:
+        """The installation that is kept; None where it cannot be decrypted any more."""
+        try:
+            return await self.store.current()
+        except StorageError:
+            raise
+        except ConnectorError as problem:
+            log.warning("%s. Another workspace can be connected.", problem.message)
+            return None
+
     async def _checked(self, answer: AsyncSlackResponse) -> Installation:
         team, token = answer.get("team") or {}, answer.get("access_token")
+        person = answer.get("authed_user") or {}
+        if not isinstance(person, dict) or not isinstance(answer.get("scope") or "", str):
+            raise ConnectorError("broken_answer", "Slack's answer to oauth.v2.access is not as documented", hint=AGAIN)
         if answer.get("is_enterprise_install") or not isinstance(team, dict) or not team.get("id"):
             raise ConnectorError(
                 "organization",
@@ -208,7 +257,7 @@ class Installer:
             )
         if not isinstance(token, str) or not token:
             raise ConnectorError("no_token", "Slack's answer has no bot token", hint=CONNECT)
-        pinned = await self.store.current()
+        pinned = await self._pinned()
         if pinned is not None and pinned.team_id != team["id"]:
             raise ConnectorError(
                 "wrong_workspace",
@@ -228,7 +277,7 @@ class Installer:
             bot_id=identity.bot_id,
             bot_user_id=answer.get("bot_user_id") or identity.user_id,
             bot_scopes=str(answer.get("scope") or ""),
-            user_id=str((answer.get("authed_user") or {}).get("id") or ""),
+            user_id=str(person.get("id") or ""),
             token_type=answer.get("token_type"),
         )
 
@@ -240,21 +289,32 @@ class Installer:
                 "SLACK_BOT_TOKEN is set: there is no stored connection to take out",
                 hint="Take it out of the settings and restart.",
             )
-        done = []
-        found = await self.store.current()
-        if found is not None:
-            try:
-                await self._slack.revoke(found.bot_token or "")
-                done.append("the token was revoked")
-            except ConnectorError as problem:
-                done.append(f"the token could not be revoked: {problem.message}")
-            await self.store.async_delete_all(enterprise_id=None, team_id=found.team_id)
-            done.append(f"{found.team_name or found.team_id} is forgotten: another workspace can be connected")
-        await self._bridge.memory.forget_all(REMEMBERED)
-        self._slack.use_token(None)
-        self.connected_by = None
+        async with self._turn:
+            done = await self._forget()
+            await self._bridge.memory.forget_all(REMEMBERED)
+            self._slack.use_token(None)
+            self.connected_by = None
         await self._bridge.connections.forget("slack")
         return done or ["nothing was connected"]
+
+    async def _forget(self) -> list[str]:
+        """Ends the token that is kept, and drops it; returns what was done."""
+        try:
+            found = await self.store.current()
+        except StorageError:
+            raise
+        except ConnectorError as problem:
+            await self._bridge.vault.drop(NAME)
+            return [f"the token could not be revoked: {problem.message}", "what was kept is forgotten"]
+        if found is None:
+            return []
+        try:
+            await self._slack.revoke(found.bot_token or "")
+            ended = "the token was revoked"
+        except ConnectorError as problem:
+            ended = f"the token could not be revoked: {problem.message}"
+        await self._bridge.vault.drop(NAME)
+        return [ended, f"{found.team_name or found.team_id} is forgotten: another workspace can be connected"]
 
 
 def _plain(value: dict[str, Any]) -> dict[str, Any]:

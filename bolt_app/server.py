@@ -64,7 +64,8 @@ class Connector:
             site.listens_at(self.url)
             needs_public_url = not (settings.connector_public_url or settings.is_slack_on_this_machine)
             sides.bridge.linkers["slack"] = SlackLinker(site, sides.installer, needs_public_url=needs_public_url)
-            sides.bridge.linkers["zendesk"] = ZendeskLinker(site, sides.bridge)
+            everywhere = settings.connector_public_url is None and settings.connector_host in ("0.0.0.0", "::")  # noqa: S104
+            sides.bridge.linkers["zendesk"] = ZendeskLinker(site, sides.bridge, needs_public_url=everywhere)
             await self._load()
             await sides.bridge.start()
             self._exits.push_async_callback(parts.background.stop)

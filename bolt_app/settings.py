@@ -91,6 +91,17 @@ class Settings(BaseSettings):
             return value
         raise ValueError(wrong)
 
+    @field_validator("connector_public_url")
+    @classmethod
+    def _bare_address(cls, value: str | None) -> str | None:
+        """Scheme and host alone: paths are the routes'."""
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        if parts.path.strip("/") or parts.query or parts.fragment or parts.username is not None:
+            raise ValueError("must be an address without a path, such as https://connector.acme.example")
+        return f"{parts.scheme}://{parts.netloc.lower()}"
+
     @field_validator("connector_admins")
     @classmethod
     def _people(cls, value: str) -> str:
@@ -199,6 +210,12 @@ class Settings(BaseSettings):
         """What works and should not stay so, or looks like a slip."""
         if self.zendesk_api_token and not (self.zendesk_client_id or self.zendesk_oauth_token):
             yield "ZENDESK_API_TOKEN", API_TOKENS_END
+        has_events = self.slack_signing_secret is not None or self.slack_app_token is not None
+        if self.slack_bot_token is None and self.slack_client_id and not has_events:
+            yield (
+                "SLACK_SIGNING_SECRET",
+                "is not set, and neither is SLACK_APP_TOKEN: commands, buttons and invitations in Slack do not arrive",
+            )
         for name, token, beginning in (
             ("SLACK_BOT_TOKEN", self.slack_bot_token, "xoxb-"),
             ("SLACK_APP_TOKEN", self.slack_app_token, "xapp-"),

@@ -14,6 +14,7 @@ import pytest
 from browser import Page, browser
 from pydantic import SecretStr
 
+from bolt_app.connecting.visits import fingerprint
 from bolt_app.sandbox import SlackServer
 from bolt_app.sandbox.people import ADA
 from bolt_app.sandbox.people import NOOR as NOOR_AT_SLACK
@@ -164,7 +165,7 @@ async def test_refusing_connects_nothing_and_the_back_button_changes_nothing(
     assert slack.state.tokens == {}
     assert await host.connector.sides.bridge.vault.get("slack") is None
     with pytest.raises(ConnectorError, match="refused or cancelled"):
-        await host.ask("outcome", "slack", link=link)
+        await host.ask("outcome", "slack", link=fingerprint(link.partition("link=")[2]))
     assert await page.goto(link) == 200
     assert "Slack was not connected" in await page.text()  # how far this browser came
 

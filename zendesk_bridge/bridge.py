@@ -79,8 +79,12 @@ T = TypeVar("T")
 class Linker(Protocol):
     """Connects a service and disconnects it."""
 
-    async def connect(self) -> dict[str, Any]:
-        """`{link, expires_at}` where somebody has to go there, else what is connected. Raises ConnectorError."""
+    async def connect(self, link: str | None) -> dict[str, Any]:
+        """`{link, expires_at}` where somebody has to go there, else what is connected. Raises ConnectorError.
+
+        Args:
+            link: the hash of the link's secret part, where whoever asks keeps that; the answer's `link` lacks it then.
+        """
 
     async def disconnect(self) -> dict[str, Any]:
         """`{done}`: what was done, for people. Raises ConnectorError."""
@@ -547,7 +551,7 @@ class Bridge:
                     )
                 if verb == "outcome":
                     return {"outcome": linker.outcome(str(args["link"]))}
-                return await (linker.connect() if verb == "connect" else linker.disconnect())
+                return await (linker.connect(args.get("link")) if verb == "connect" else linker.disconnect())
             case "rotate_key":
                 return {"secrets": await self.vault.rotate()}
             case "budgets":

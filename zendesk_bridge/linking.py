@@ -83,6 +83,8 @@ class Linking:
         try:
             await self._client.visit()
         except (Permanent, Uncertain) as problem:
+            if problem.code not in ("unexpected_answer", "not_found", "invalid_endpoint", "forbidden"):
+                raise
             raise ConnectorError(
                 "no_account",
                 f"There is no Zendesk account at {self._settings.base}",

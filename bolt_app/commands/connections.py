@@ -14,12 +14,12 @@ from bolt_app.commands import accounts, display
 from bolt_app.commands.flows import Json
 from bolt_app.commands.working import run, who
 from bolt_app.composition import Sides
-from bolt_app.connecting.visits import LIFETIME
+from bolt_app.connecting.visits import LIFETIME, fingerprint, new_secret
 from zendesk_bridge.flows.errors import ConnectorError
 
 SERVICES = ("slack", "zendesk")
 #: How often it is looked whether somebody has finished in the browser, in seconds.
-LOOK_EVERY = 0.5
+LOOK_EVERY = 1.0
 
 Service = Annotated[str, typer.Argument(metavar="slack|zendesk", help="The service.")]
 
@@ -58,10 +58,15 @@ def connect(service: Service, as_json: Json = False) -> None:
     """
     _check(service)
 
+    secret = new_secret()  # it goes to whoever reads it here, and nowhere else
+
     async def begin(sides: Sides) -> dict[str, Any]:
-        return await sides.bridge.request("connect", {"service": service}, who())
+        asked = {"service": service, "link": fingerprint(secret)}
+        return await sides.bridge.request("connect", asked, who())
 
     answer = run(begin)
+    if "link" in answer:
+        answer["link"] += secret
     if as_json:
         return display.json(answer)
     if "link" not in answer:
@@ -72,7 +77,7 @@ def connect(service: Service, as_json: Json = False) -> None:
     if typer.confirm("Open it here in a browser?", default=True):
         webbrowser.open(answer["link"])
     accounts.waits_for_browser()
-    found = run(lambda sides: _wait(sides, service, answer["link"]))
+    found = run(lambda sides: _wait(sides, service, secret))
     if found is None:
         raise ConnectorError(
             "not_finished",
@@ -82,11 +87,13 @@ def connect(service: Service, as_json: Json = False) -> None:
     return accounts.connected(found)
 
 
-async def _wait(sides: Sides, service: str, link: str) -> dict[str, Any] | None:
+async def _wait(sides: Sides, service: str, secret: str) -> dict[str, Any] | None:
     """What the browser led to; None where nobody finishes."""
     deadline = time.monotonic() + LIFETIME
     while time.monotonic() < deadline:
-        outcome = (await sides.bridge.request("outcome", {"service": service, "link": link}, who()))["outcome"]
+        outcome = (await sides.bridge.request("outcome", {"service": service, "link": fingerprint(secret)}, who()))[
+            "outcome"
+        ]
         if outcome is not None:
             return dict(outcome)
         await asyncio.sleep(LOOK_EVERY)

@@ -11,6 +11,8 @@ from typing import Any
 
 from aiohttp import web
 
+from bolt_app.logs import visible
+
 STYLE = """
 :root { color-scheme: light dark; --ink: #17262b; --soft: #5a6b70; --paper: #ffffff; --ground: #eef2f3; --line: #d5dee0;
   --accent: #03363d; --on-accent: #ffffff; --good: #1d7a4a; --bad: #b3261e; }
@@ -48,6 +50,11 @@ TITLES = {"slack": "Slack", "zendesk": "Zendesk"}
 
 #: What is said of a visit that cannot go on: a title, what happened, what to do.
 REASONS = {
+    "replaced": (
+        "This link has been replaced",
+        "A newer link to {service} was made since; only the newest one works.",
+        "Use the newest link. {again}",
+    ),
     "unknown": (
         "This link opens nothing",
         "It is not one of this connector's links, or the connector was restarted since it was printed.",
@@ -93,7 +100,7 @@ class Page:
     body: str
     is_good: bool | None = None
     status: int = 200
-    # Where its form may lead, beside this connector.
+    # Where the browser goes on to by itself.
     leads_to: str = ""
 
     def response(self) -> web.Response:
@@ -102,41 +109,65 @@ class Page:
         html = (
             '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
             '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="robots" content="noindex">'
-            f"<title>{escape(self.title)} · Zendesk Connector</title><style>{STYLE}</style></head>"
+            f"{_refresh(self.leads_to)}<title>{escape(self.title)} · Zendesk Connector</title>"
+            f"<style>{STYLE}</style></head>"
             f'<body><main><p class="brand">Zendesk Connector</p><h1{kind}>{escape(self.title)}</h1>{self.body}</main>'
             "</body></html>"
         )
-        return web.Response(text=html, status=self.status, content_type="text/html", headers=headers(self.leads_to))
+        return web.Response(text=html, status=self.status, content_type="text/html", headers=HEADERS)
 
 
-def headers(leads_to: str = "") -> dict[str, str]:
-    """Headers of every page. Browsers hold a form's redirect to `form-action` too: it names where consent is asked."""
-    policy = (
-        "default-src 'none'",
-        f"style-src 'sha256-{_STYLE_HASH}'",
-        f"form-action 'self' {leads_to}".rstrip(),
-        "base-uri 'none'",
-        "frame-ancestors 'none'",
+#: Headers of every answer.
+HEADERS = {
+    "Content-Security-Policy": (
+        f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; form-action 'self'; base-uri 'none'; "
+        "frame-ancestors 'none'"
+    ),
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+
+
+def _refresh(address: str) -> str:
+    return f'<meta http-equiv="refresh" content="0;url={escape(address)}">' if address else ""
+
+
+def onward(service: str, address: str) -> Page:
+    """Hands the browser over to the service.
+
+    Not by redirecting the form: browsers hold every further redirect of a form to `form-action`, and both services send
+    people on to other hosts to sign in.
+    """
+    title = TITLES[service]
+    return Page(
+        title=f"On to {title}",
+        leads_to=address,
+        body=f'<p>You are taken to {title}. <a id="onward" href="{escape(address)}">Go on</a> if nothing happens.</p>',
     )
-    return {
-        "Content-Security-Policy": "; ".join(policy),
-        "Cache-Control": "no-store",
-        "Referrer-Policy": "no-referrer",
-        "X-Content-Type-Options": "nosniff",
-        "X-Frame-Options": "DENY",
-        "Cross-Origin-Opener-Policy": "same-origin",
-        "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
-    }
 
 
-def ask_slack(*, action: str, link: str, scopes: Mapping[str, str], home: str) -> Page:
+def under_way(service: str) -> Page:
+    """A visit that is begun, and has not ended."""
+    return Page(
+        title="Still under way",
+        body=(
+            f"<p>Nobody has finished on {TITLES[service]}'s page yet. Go back to that page; this one shows what became "
+            "of it once it is reloaded.</p>"
+        ),
+    )
+
+
+def ask_slack(*, action: str, link: str, scopes: Mapping[str, str]) -> Page:
     """Before Slack's own page: what is asked for, and why."""
     rows = "".join(
         f"<tr><td><code>{escape(name)}</code></td><td>{escape(why)}</td></tr>" for name, why in scopes.items()
     )
     return Page(
         title="Connect Slack",
-        leads_to=home,
         body=(
             "<p>Next, Slack asks whether the app <b>Zendesk Connector</b> may join your workspace. The connector then "
             "sends the messages of your action flows as that app.</p>"
@@ -150,7 +181,7 @@ def ask_slack(*, action: str, link: str, scopes: Mapping[str, str], home: str) -
     )
 
 
-def ask_zendesk(*, action: str, link: str, account: str, scope: str, home: str) -> Page:
+def ask_zendesk(*, action: str, link: str, account: str, scope: str) -> Page:
     """Before Zendesk's own page."""
     why = {
         "read": "look up tickets, people and organizations, and hear of assignments",
@@ -160,7 +191,6 @@ def ask_zendesk(*, action: str, link: str, account: str, scope: str, home: str) 
     rows = _rows({name: why.get(name, "") for name in scope.split()})
     return Page(
         title="Connect Zendesk",
-        leads_to=home,
         body=(
             f"<p>Next, <b>{escape(account)}</b> asks whether Zendesk Connector may act for the account you are signed "
             f"in with.</p>{_form(action, link, 'Continue to Zendesk')}"
@@ -172,9 +202,11 @@ def ask_zendesk(*, action: str, link: str, account: str, scope: str, home: str) 
     )
 
 
-def refused(service: str, reason: str) -> Page:
-    """Why a visit cannot go on."""
+def refused(service: str, reason: str, code: str = "") -> Page:
+    """Why a visit cannot go on. `code`: what the service called it."""
     title, what, hint = words(service, reason)
+    if code:
+        what = f"{what} {TITLES[service]} says `{code}`."
     return Page(
         title=title, body=f"<p>{_text(what)}</p><h2>What to do</h2><p>{_text(hint)}</p>", is_good=False, status=404
     )
@@ -223,7 +255,7 @@ def slack_connected(outcome: Mapping[str, Any]) -> Page:
 def zendesk_connected(outcome: Mapping[str, Any]) -> Page:
     """The account, and what was done about the webhook."""
     body = _facts({"Account": outcome["account"], "Connected by": outcome["connected_by"]})
-    body += f"<h2>Webhook</h2>{_list(outcome['webhook'])}"
+    body += f"<h2>Webhook</h2><ul>{''.join(f'<li>{_text(each)}</li>' for each in outcome['webhook'])}</ul>"
     if outcome["clicks"]:
         steps = "".join(f"<li>{_text(each)}</li>" for each in outcome["clicks"])
         body += f"<p>To make it by hand:</p><ol>{steps}</ol>"
@@ -245,11 +277,11 @@ def _rows(scopes: Mapping[str, str]) -> str:
 
 
 def _facts(facts: Mapping[str, str]) -> str:
-    return f"<dl>{''.join(f'<dt>{escape(name)}</dt><dd>{escape(value)}</dd>' for name, value in facts.items())}</dl>"
+    return f"<dl>{''.join(f'<dt>{escape(name)}</dt><dd>{_shown(value)}</dd>' for name, value in facts.items())}</dl>"
 
 
 def _list(items: Iterable[str], *, code: bool = False) -> str:
-    shown = (f"<code>{escape(each)}</code>" if code else _text(each) for each in items)
+    shown = (f"<code>{_shown(each)}</code>" if code else _shown(each) for each in items)
     return f"<ul>{''.join(f'<li>{each}</li>' for each in shown)}</ul>"
 
 
@@ -259,7 +291,12 @@ def _close() -> str:
     )
 
 
+def _shown(value: str) -> str:
+    """Somebody else's words: as words, whatever they are."""
+    return escape(visible(value))
+
+
 def _text(words: str) -> str:
     """Text in which `…` is code."""
-    parts = escape(words, quote=False).split("`")
+    parts = escape(visible(words), quote=False).split("`")
     return "".join(f"<code>{part}</code>" if number % 2 else part for number, part in enumerate(parts))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import datetime as dt
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qs, urlencode
 
 from aiohttp import web
 
@@ -15,11 +17,16 @@ from bolt_app.connecting import pages
 from bolt_app.connecting.pages import Page
 from bolt_app.connecting.visits import LIFETIME, Refused, Visit, Visits
 from bolt_app.installation import Installer
+from bolt_app.requests import request_body, request_expectation
+from bolt_app.slack_errors import CODE
 from zendesk_bridge.bridge import Bridge, Linking
 from zendesk_bridge.flows.errors import ConnectorError
 from zendesk_bridge.flows.model import rfc3339, utc_now
 
 log = logging.getLogger(__name__)
+
+#: How long a page waits for what another one of the same browser began, in seconds.
+FINISHES_WITHIN = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,9 +60,7 @@ class Site:
                 name="slack",
                 start="/slack/install",
                 back="/slack/oauth_redirect",
-                ask=lambda link: pages.ask_slack(
-                    action="/slack/install", link=link, scopes=installer.scopes, home=installer.home
-                ),
+                ask=lambda link: pages.ask_slack(action="/slack/install", link=link, scopes=installer.scopes),
                 go=self._to_slack,
                 finish=self._from_slack,
                 show=pages.slack_connected,
@@ -69,7 +74,6 @@ class Site:
                     link=link,
                     account=linking.account,
                     scope=linking.scope,
-                    home=linking.home,
                 ),
                 go=self._to_zendesk,
                 finish=self._from_zendesk,
@@ -81,17 +85,24 @@ class Site:
         """Takes note where the connector listens: links lead there, unless a public address is set."""
         self.base = (self._public_url or url).rstrip("/")
 
-    def link(self, service: str) -> dict[str, Any]:
-        """A new one-time link: `{link, expires_at}`."""
+    def link(self, service: str, hashed: str | None) -> dict[str, Any]:
+        """A new one-time link: `{link, expires_at}`; without its secret part where only its hash is given."""
         start = next(each.start for each in self._services if each.name == service)
-        secret = self.visits.invite(service)
+        secret = self.visits.invite(service, hashed)
         ends = rfc3339(utc_now() + dt.timedelta(seconds=LIFETIME))
         return {"link": f"{self.base}{start}?{urlencode({'link': secret})}", "expires_at": ends}
 
-    def outcome(self, service: str, address: str) -> dict[str, Any] | None:
-        """What the link at an address led to; None where nobody has finished. Raises ConnectorError where it failed."""
-        secret = parse_qs(urlsplit(address).query).get("link", [""])[0]
-        outcome = self.visits.outcome_of(service, secret)
+    def outcome(self, service: str, link: str) -> dict[str, Any] | None:
+        """What a link led to; None where nobody has finished yet. Raises ConnectorError where it failed.
+
+        Args:
+            link: as `fingerprint` gives it.
+        """
+        try:
+            outcome = self.visits.of_link(service, link).outcome
+        except Refused as problem:
+            message, hint = pages.words(service, problem.reason)[1:]
+            raise ConnectorError("not_connected", message, hint=hint) from problem
         if outcome is None or not ("failed" in outcome or "refused" in outcome):
             return outcome
         message, hint = outcome.get("failed", ""), outcome.get("hint", "")
@@ -100,10 +111,19 @@ class Site:
         raise ConnectorError("not_connected", message, hint=hint)
 
     def add_routes(self, application: web.Application) -> None:
-        """Adds the routes of both services."""
+        """Adds the routes of both services. Their answers have our headers, also those that aiohttp gives itself."""
+        paths = {path for service in self._services for path in (service.start, service.back)}
+
+        async def with_headers(request: web.Request, response: web.StreamResponse) -> None:
+            if request.path in paths:
+                response.headers.update(pages.HEADERS)
+
+        application.on_response_prepare.append(with_headers)
         for service in self._services:
             application.router.add_get(service.start, _handler(self._start, service), allow_head=False)
-            application.router.add_post(service.start, _handler(self._begin, service))
+            application.router.add_post(
+                service.start, _handler(self._begin, service), expect_handler=request_expectation
+            )
             application.router.add_get(service.back, _handler(self._answered, service), allow_head=False)
 
     # Slack
@@ -138,25 +158,24 @@ class Site:
             self.visits.look(service.name, link)
         except Refused as problem:
             # Back in the browser that followed it: it sees how far it came.
-            if problem.visit is not None and problem.visit.outcome is not None:
-                seen = self.visits.outcome(service.name, self._browser(service, request))
-                if seen is problem.visit:
-                    return self._shown(service, seen)
+            if problem.visit is not None and self._is_own(service, request, problem.visit):
+                return self._shown(service, problem.visit)
             raise
         return service.ask(link).response()
 
     async def _begin(self, service: _Service, request: web.Request) -> web.StreamResponse:
         """Follows the link: from now on it is used, and only this browser goes on with it."""
+        body = await request_body(request)
         try:
-            form = await request.post()
-        except (LookupError, ValueError) as problem:
+            form = parse_qs(body.decode(), max_num_fields=20)
+        except ValueError as problem:
             raise web.HTTPBadRequest from problem
-        visit, browser, state = self.visits.begin(service.name, str(form.get("link", "")))
+        visit, browser, state = self.visits.begin(service.name, form.get("link", [""])[0])
         try:
             address = await service.go(visit, state)
         except ConnectorError as problem:
             return self._ended(service, visit, browser, problem)
-        response = _redirect(address)
+        response = pages.onward(service.name, address).response()
         self._set_cookie(response, service, browser)
         return response
 
@@ -166,34 +185,48 @@ class Site:
         try:
             visit = self.visits.answered(service.name, query.get("state", ""), browser)
         except Refused as problem:
-            if problem.reason != "answered":
+            if problem.reason != "answered" or problem.visit is None:
                 raise
-            return _redirect(service.start)  # reloaded, or back: the outcome stays what it was
+            with contextlib.suppress(TimeoutError):  # reloaded, or back: the outcome is the same
+                await asyncio.wait_for(problem.visit.ended.wait(), FINISHES_WITHIN)
+            return _redirect(f"{self.base}{service.start}")
         if query.get("error"):
-            reason = "access_denied" if query["error"] == "access_denied" else "no_code"
-            log.warning("%s was not connected: %s", pages.TITLES[service.name], query["error"][:80])
-            visit.outcome = {"refused": reason}
-            return _redirect(service.start)
-        if not query.get("code"):
-            visit.outcome = {"refused": "no_code"}
-            return _redirect(service.start)
+            code = query["error"] if CODE.fullmatch(query["error"]) else ""
+            log.warning("%s was not connected: %s", pages.TITLES[service.name], code or "it does not say why")
+            reason = "access_denied" if code == "access_denied" else "no_code"
+            visit.end({"refused": reason, "code": "" if reason == "access_denied" else code})
+        elif not query.get("code"):
+            visit.end({"refused": "no_code"})
+        else:
+            await self._finish(service, visit, query["code"])
+        return _redirect(f"{self.base}{service.start}")
+
+    async def _finish(self, service: _Service, visit: Visit, code: str) -> None:
+        """Ends a visit with what the code leads to, whatever that is."""
+        outcome = {"failed": "The connector stopped, or met a defect of its own", "hint": "Its log has the details."}
         try:
-            visit.outcome = await service.finish(visit, query["code"])
+            outcome = await service.finish(visit, code)
         except ConnectorError as problem:
-            return self._ended(service, visit, browser, problem)
-        return _redirect(service.start)
+            log.warning("%s was not connected: %s. %s", pages.TITLES[service.name], problem.message, problem.hint)
+            outcome = {"failed": problem.message, "hint": problem.hint}
+        except Exception:
+            log.exception("connecting %s met a defect of this software", service.name)
+        finally:
+            visit.end(outcome)
 
     def _ended(self, service: _Service, visit: Visit, browser: str, problem: ConnectorError) -> web.Response:
         log.warning("%s was not connected: %s. %s", pages.TITLES[service.name], problem.message, problem.hint)
-        visit.outcome = {"failed": problem.message, "hint": problem.hint}
-        response = _redirect(service.start)
+        visit.end({"failed": problem.message, "hint": problem.hint})
+        response = _redirect(f"{self.base}{service.start}")
         self._set_cookie(response, service, browser)
         return response
 
     def _shown(self, service: _Service, visit: Visit) -> web.Response:
-        outcome = visit.outcome or {}
-        if "refused" in outcome:
-            page = replace(pages.refused(service.name, outcome["refused"]), status=200)
+        outcome = visit.outcome
+        if outcome is None:
+            page = pages.under_way(service.name)
+        elif "refused" in outcome:
+            page = replace(pages.refused(service.name, outcome["refused"], outcome.get("code", "")), status=200)
         elif "failed" in outcome:
             page = pages.failed(service.name, outcome["failed"], outcome["hint"])
         else:
@@ -207,6 +240,13 @@ class Site:
     @property
     def _is_https(self) -> bool:
         return self.base.startswith("https://")
+
+    def _is_own(self, service: _Service, request: web.Request, visit: Visit) -> bool:
+        """Whether a visit is that of the browser that asks."""
+        try:
+            return self.visits.outcome(service.name, self._browser(service, request)) is visit
+        except Refused:
+            return False
 
     def _browser(self, service: _Service, request: web.Request) -> str:
         return request.cookies.get(self._cookie(service), "")
@@ -237,7 +277,7 @@ def _handler(
 
 
 def _redirect(address: str) -> web.Response:
-    return web.Response(status=303, headers={**pages.headers(), "Location": address})
+    return web.Response(status=303, headers={**pages.HEADERS, "Location": address})
 
 
 class SlackLinker:
@@ -248,7 +288,7 @@ class SlackLinker:
         self._installer = installer
         self._needs_public_url = needs_public_url
 
-    async def connect(self) -> dict[str, Any]:
+    async def connect(self, link: str | None) -> dict[str, Any]:
         """A link. Raises ConnectorError where the settings do not allow it."""
         self._installer.check()
         if self._needs_public_url:
@@ -258,7 +298,7 @@ class SlackLinker:
                 hint="Slack sends the browser back to an https address: set it, restart, and add "
                 "https://YOUR-HOST/slack/oauth_redirect under OAuth & Permissions > Redirect URLs.",
             )
-        return {"service": "slack", **self._site.link("slack")}
+        return {"service": "slack", **self._site.link("slack", link)}
 
     async def disconnect(self) -> dict[str, Any]:
         """Ends the installation."""
@@ -272,14 +312,21 @@ class SlackLinker:
 class ZendeskLinker:
     """What `connections connect zendesk` and `disconnect zendesk` do."""
 
-    def __init__(self, site: Site, bridge: Bridge) -> None:
+    def __init__(self, site: Site, bridge: Bridge, *, needs_public_url: bool) -> None:
         self._site = site
         self._linking = bridge.linking
+        self._needs_public_url = needs_public_url
 
-    async def connect(self) -> dict[str, Any]:
+    async def connect(self, link: str | None) -> dict[str, Any]:
         """A link where consent is needed; else connects at once, and says what it did."""
+        if self._linking.needs_consent and self._needs_public_url:
+            raise ConnectorError(
+                "no_public_url",
+                "CONNECTOR_PUBLIC_URL is not set, and the connector listens at no address that a browser can open",
+                hint="Set it, restart, and add https://YOUR-HOST/zendesk/oauth_redirect to the OAuth client.",
+            )
         if self._linking.needs_consent:
-            return {"service": "zendesk", **self._site.link("zendesk")}
+            return {"service": "zendesk", **self._site.link("zendesk", link)}
         return (await self._linking.connect()).as_json()
 
     async def disconnect(self) -> dict[str, Any]:

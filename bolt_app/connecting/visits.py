@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import secrets
@@ -42,6 +43,15 @@ class Visit:
     is_answered: bool = False
     # What the last page shows; None until there is something.
     outcome: dict[str, Any] | None = None
+    # Set once there is an outcome.
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    # Whether a newer link took the place of this one.
+    is_replaced: bool = False
+
+    def end(self, outcome: dict[str, Any]) -> None:
+        """Says what became of it."""
+        self.outcome = outcome
+        self.ended.set()
 
 
 class Visits:
@@ -51,17 +61,22 @@ class Visits:
         self._clock = clock
         self._visits: list[Visit] = []
 
-    def invite(self, service: str) -> str:
-        """A new link's secret part. Earlier links to the same service that nobody followed end."""
-        self._visits = [
-            visit for visit in self._visits[-MOST:] if visit.service != service or visit.browser is not None
-        ]
-        secret = secrets.token_urlsafe(32)
-        self._visits.append(Visit(service=service, ends_at=self._clock() + LIFETIME, link=_hash(secret)))
+    def invite(self, service: str, hashed: str | None = None) -> str:
+        """A new link's secret part. Earlier links to the same service that nobody followed end.
+
+        Args:
+            hashed: the hash of the secret part, where whoever asks made it and keeps it; the answer is empty then.
+        """
+        for visit in self._visits:
+            visit.is_replaced = visit.is_replaced or (visit.service == service and visit.browser is None)
+        self._visits = self._visits[-MOST:]
+        secret = "" if hashed else new_secret()
+        link = bytes.fromhex(hashed) if hashed else _hash(secret)
+        self._visits.append(Visit(service=service, ends_at=self._clock() + LIFETIME, link=link))
         return secret
 
     def look(self, service: str, link: str) -> Visit:
-        """The visit that a link opens, which is not begun yet. Raises Refused `unknown`, `expired`, `used`."""
+        """The visit that a link opens, not begun yet. Raises Refused `unknown`, `expired`, `used`, `replaced`."""
         return self._fresh(service, "link", link)
 
     def begin(self, service: str, link: str) -> tuple[Visit, str, str]:
@@ -88,23 +103,22 @@ class Visits:
         return visit
 
     def outcome(self, service: str, browser: str) -> Visit:
-        """The visit of a browser that has come to an end. Raises Refused `unknown`, `expired`."""
-        visit = self._find(service, "browser", browser)
-        if visit.outcome is None:
-            raise Refused("unknown")
-        return visit
+        """The visit of a browser; its outcome is None while it is under way. Raises Refused `unknown`, `expired`."""
+        return self._find(service, "browser", browser)
 
-    def outcome_of(self, service: str, link: str) -> dict[str, Any] | None:
-        """What became of a link; None where there is nothing yet."""
-        try:
-            return self._find(service, "link", link).outcome
-        except Refused:
-            return None
+    def of_link(self, service: str, hashed: str) -> Visit:
+        """The visit of a link, by its hash as `fingerprint` gives it. Raises Refused `unknown`, `expired`."""
+        for visit in self._visits:
+            if visit.service == service and visit.link.hex() == hashed:
+                return self._good(visit)
+        raise Refused("unknown")
 
     def _fresh(self, service: str, name: str, secret: str) -> Visit:
         visit = self._find(service, name, secret)
         if visit.browser is not None:
             raise Refused("used", visit)
+        if visit.is_replaced:
+            raise Refused("replaced")
         return visit
 
     def _find(self, service: str, name: str, secret: str) -> Visit:
@@ -112,10 +126,23 @@ class Visits:
         for visit in self._visits:
             kept = getattr(visit, name)
             if visit.service == service and kept is not None and hmac.compare_digest(kept, hashed):
-                if self._clock() > visit.ends_at:
-                    raise Refused("expired")
-                return visit
+                return self._good(visit)
         raise Refused("unknown")
+
+    def _good(self, visit: Visit) -> Visit:
+        if self._clock() > visit.ends_at:
+            raise Refused("expired")
+        return visit
+
+
+def new_secret() -> str:
+    """The secret part of a link."""
+    return secrets.token_urlsafe(32)
+
+
+def fingerprint(secret: str) -> str:
+    """What a link is asked for by, and asked about: its secret part must not be written anywhere."""
+    return _hash(secret).hex()
 
 
 def _hash(secret: str) -> bytes:

@@ -87,6 +87,20 @@ def test_secrets_are_not_shown_whatever_is_done_with_them(monkeypatch: pytest.Mo
     )
 
 
+@pytest.mark.parametrize(
+    "address",
+    ["https://a.example/connector", "https://a.example/?b=c", "https://a.example/#b", "https://x:y@a.example"],
+)
+def test_a_public_address_is_scheme_and_host_alone(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    monkeypatch.setenv("CONNECTOR_PUBLIC_URL", address)
+    with pytest.raises(SettingsError) as caught:
+        load()
+    (problem,) = caught.value.problems
+    assert problem == "CONNECTOR_PUBLIC_URL: must be an address without a path, such as https://connector.acme.example"
+    monkeypatch.setenv("CONNECTOR_PUBLIC_URL", "HTTPS://Connector.Acme.example:8443/")
+    assert load().connector_public_url == "https://connector.acme.example:8443"
+
+
 def test_a_key_that_is_none_is_refused_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CONNECTOR_SECRET_KEY", f"{new_key()},too-short")
     with pytest.raises(SettingsError) as caught:

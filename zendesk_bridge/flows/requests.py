@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 #: How often the holder looks for requests, in seconds.
 LOOK_EVERY = 0.25
-#: Requests that change nothing, and come often: the log is about what is done.
+#: Requests that change nothing, and come often: neither the log nor the table keeps them.
 LOOKS = ("budgets", "outcome")
 #: How long a command waits for its answer, in seconds.
 ANSWER_WITHIN = 5.0
@@ -51,6 +51,8 @@ def send(path: Path, verb: str, args: Mapping[str, Any], by: str, within: float 
         while time.monotonic() < deadline:
             row = connection.execute("select answer from requests where id = ?", (cursor.lastrowid,)).fetchone()
             if row is not None and row["answer"] is not None:
+                if verb in LOOKS:
+                    connection.execute("delete from requests where id = ?", (cursor.lastrowid,))
                 return _read(json.loads(row["answer"]))
             time.sleep(0.05)
     except sqlite3.Error as problem:
