@@ -251,6 +251,7 @@ class Bridge:
             broke=self.connections.broke,
             ended=self._ended,
             waits=self._waits,
+            failed=lambda run, event: self.notices.failed(run.flow, run.id, event.subject, run.error or {}),
             observe=self._observe,
         )
         for connector in self.catalog.connectors:

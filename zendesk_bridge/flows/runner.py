@@ -60,6 +60,7 @@ class Runner:
         broke: Callable[[Credentials], None] = lambda problem: None,
         ended: Callable[[Run], None] = lambda run: None,
         waits: Callable[[Run], None] = lambda run: None,
+        failed: Callable[[Run, Event], None] = lambda run, event: None,
         observe: Observe = unobserved,
         works: bool = True,
     ) -> None:
@@ -68,6 +69,7 @@ class Runner:
             is_broken: whether calls to a service are in vain for now.
             broke: told when a service refused our credentials.
             ended: told of each run that ends.
+            failed: told of each that failed, unless somebody tests a flow.
             waits: told of each run that begins to wait.
             observe: told of each call of a step.
             works: whether runs are executed before `start`; else their rows are changed, and no more.
@@ -76,6 +78,7 @@ class Runner:
         self._catalog = catalog
         self._ended = ended
         self._waits = waits
+        self._failed = failed
         self._around = Surroundings(
             journal=journal,
             catalog=catalog,
@@ -319,6 +322,8 @@ class Runner:
         log.info("run %s (%s) %s%s", run.id, loaded.event.subject, run.status, why)
         if run.status.ended:
             self._ended(run)
+            if run.status is RunStatus.FAILED and loaded.event.source != "test":
+                self._failed(run, loaded.event)
         else:
             self._waits(run)
         if not run.status.ended or run.turn is not None:
