@@ -97,6 +97,11 @@ class _DryPort:
     async def skip(self, key: str, action: str, inputs: dict[str, Any], error: ConnectorError | None) -> None:
         self._add(key, action, "skipped", inputs, dict(EMPTY), error)
 
+    async def excuse(self, key: str, action: str, inputs: dict[str, Any], error: ConnectorError) -> Mapping[str, Any]:
+        outputs = {"error": error.as_json()}
+        self._add(key, action, "skipped", inputs, outputs, error)
+        return outputs
+
     async def fail(self, key: str, action: str, inputs: dict[str, Any], error: ConnectorError) -> None:
         self._add(key, action, "failed", inputs, {}, error)
 

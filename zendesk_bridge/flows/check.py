@@ -119,7 +119,12 @@ class _Check:
                 yield self._problem((*path, "action"), "unknown_action", message, suggestion, step=step.key)
             else:
                 yield from self._inputs(step, action, path)
-            self._outputs[step.key] = action.outputs if action else None
+            outputs = action.outputs if action else None
+            if outputs is not None and step.on_error != "fail":
+                outputs = (*outputs, _variable("error", "object", below=("code", "message", "hint")))
+            self._outputs[step.key] = outputs
+            for place, block in blocks_of(step):
+                yield from self._block(block, (*path, *place))
         elif isinstance(step, BranchStep):
             yield from self._branch(step, path)
         elif isinstance(step, LoopStep):

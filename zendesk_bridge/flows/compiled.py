@@ -73,6 +73,10 @@ class CompiledAction(CompiledStep):
     wanted: Wanted
     # The reads after this one, up to the next effect, that need nothing of it: they begin together with it.
     ahead: tuple[CompiledAction, ...] = ()
+    # Whether the run goes on where the step fails, and what it does first; the keys of those steps.
+    goes_on: bool = False
+    remedy: Block = ()
+    keys: tuple[str, ...] = ()
 
     def render(self, values: Values) -> dict[str, Any]:
         """The inputs with their variables filled in; empty ones are left out. Raises FlowError."""
@@ -177,7 +181,7 @@ def _wanted(references: list[tuple[str, ...]], flow: Flow, catalog: Catalog) -> 
         if path[0] in names:
             action = whole[path[0]]
             every = {output.name for output in action.outputs} if action else set()
-            names[path[0]] |= {path[1]} if len(path) > 1 else every
+            names[path[0]] |= {path[1]} if len(path) > 1 and path[1] != "error" else every
     return {key: frozenset(used) for key, used in names.items()}
 
 
@@ -199,7 +203,7 @@ class _Compiler:
         shared: dict[str, Any] = {"key": step.key, "only_if": only_if, "stops": stops}
         asked = [template for _, template in only_if.templates] if only_if else []
         if isinstance(step, ActionStep):
-            return self._action(step, shared, asked)
+            return self._action(step, shared, asked, repeats)
         if isinstance(step, BranchStep):
             cases = [(compile_conditions(case.when), self.block(case.steps, repeats=repeats)) for case in step.branch]
             asked += [template for when, _ in cases for _, template in when.templates]
@@ -248,7 +252,7 @@ class _Compiler:
             message=message,
         )
 
-    def _action(self, step: ActionStep, shared: dict[str, Any], asked: list[Template]) -> CompiledAction:
+    def _action(self, step: ActionStep, shared: dict[str, Any], asked: list[Template], repeats: bool) -> CompiledAction:
         action = self._catalog.action(step.action)
         if action is None:
             raise FlowError("unknown_action", f"There is no action {step.action!r} (step {step.key!r})")
@@ -259,8 +263,12 @@ class _Compiler:
                 raise FlowError("unknown_input", f"{action.id} has no input {name!r} (step {step.key!r})")
             inputs.append((known, _compiled(value)))
         used = [template for _, source in inputs for template in _templates(source)]
+        remedy = self.block(step.on_error, repeats=repeats) if isinstance(step.on_error, list) else ()
         return CompiledAction(
             **shared,
+            goes_on=step.on_error != "fail",
+            remedy=remedy,
+            keys=tuple(each.key for each in _everywhere(remedy)),
             action_id=action.id,
             step=step,
             action=action,
@@ -280,6 +288,8 @@ def _everywhere(block: Block) -> Iterator[CompiledStep]:
             yield from _everywhere(step.otherwise)
         elif isinstance(step, CompiledLoop):
             yield from _everywhere(step.block)
+        elif isinstance(step, CompiledAction):
+            yield from _everywhere(step.remedy)
 
 
 def _templates_of(step: CompiledStep) -> Iterator[Template]:

@@ -78,6 +78,8 @@ class ActionStep(_Step):
     optional: bool = False
     # What to do where nobody can tell whether a message was sent: send again, go on without, or ask a person.
     in_doubt: Literal["repeat", "skip", "ask"] = "ask"
+    # Where the step fails: the run fails, goes on, or does these steps and goes on; `{{ key.error.code }}` says why.
+    on_error: Literal["fail", "continue"] | Annotated[list[Step], Field(min_length=1)] = "fail"
 
     @field_validator("inputs", mode="before")
     @classmethod
@@ -219,6 +221,8 @@ def blocks_of(step: _Step) -> Iterator[tuple[tuple[Any, ...], Sequence[Step]]]:
         yield ("else",), step.otherwise
     elif isinstance(step, LoopStep):
         yield ("loop", "steps"), step.loop.steps
+    elif isinstance(step, ActionStep) and isinstance(step.on_error, list):
+        yield ("on_error",), step.on_error
 
 
 def every_step(steps: Sequence[Step], place: tuple[Any, ...] = ("steps",)) -> Iterator[tuple[tuple[Any, ...], Step]]:

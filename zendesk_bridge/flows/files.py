@@ -124,7 +124,7 @@ def _step_key(part: Any, path: list[Any]) -> str | None:
             part = part[name]
         except (LookupError, TypeError):
             break
-        if before in ("steps", "else") and isinstance(part, dict):
+        if before in ("steps", "else", "on_error") and isinstance(part, dict):
             key = part.get("key")
     return key if isinstance(key, str) else None
 

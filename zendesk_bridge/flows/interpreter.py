@@ -61,6 +61,9 @@ class Port(Protocol):
     async def fail(self, key: str, action: str, inputs: dict[str, Any], error: ConnectorError) -> None:
         """Records that a step failed."""
 
+    async def excuse(self, key: str, action: str, inputs: dict[str, Any], error: ConnectorError) -> Mapping[str, Any]:
+        """Records that a step failed and the run goes on; returns what later steps see of it."""
+
 
 class _Ended(Exception):
     """The run ends here, as succeeded."""
@@ -98,9 +101,13 @@ async def _walk(block: Block, variables: dict[str, Any], port: Port, place: str)
         outputs = port.recorded(key)
         if outputs and not isinstance(each, CompiledBranch | CompiledLoop | CompiledStop):
             variables[each.key] = outputs
+            _leave_empty(each, variables)
+            if isinstance(each, CompiledAction) and each.remedy and outputs.keys() == {"error"}:
+                await _walk(each.remedy, variables, port, place)
             continue
         values = each.values(variables, moment)
         variables[each.key] = EMPTY
+        _leave_empty(each, variables)
         inputs: dict[str, Any] = {}
         try:
             if not each.applies(values):
@@ -109,7 +116,6 @@ async def _walk(block: Block, variables: dict[str, Any], port: Port, place: str)
                 # The process may have ended between the skipped step and the end of its run.
                 if each.stops:
                     raise _Ended(f"ended before {key!r}: its conditions do not hold")
-                _leave_empty(each, variables)
                 continue
             if not isinstance(each, CompiledAction):
                 variables[each.key] = await _control(each, values, variables, port, place, outputs)
@@ -128,6 +134,9 @@ async def _walk(block: Block, variables: dict[str, Any], port: Port, place: str)
             raise problem.error from problem.error.__cause__
         except FlowError as problem:
             named = FlowError(problem.code, f"Step {key!r}: {problem.message}", hint=problem.hint)
+            if isinstance(each, CompiledAction) and each.goes_on:
+                await _remedy(each, inputs, named, variables, port, place)
+                continue
             await port.fail(key, each.action_id, inputs, named)
             raise named from problem
         if each.ahead:
@@ -135,10 +144,26 @@ async def _walk(block: Block, variables: dict[str, Any], port: Port, place: str)
         try:
             variables[each.key] = await port.step(each, valid)
         except Permanent as problem:
-            if not each.step.optional:
+            if each.step.optional:
+                await port.skip(key, each.action_id, inputs, problem)
+            elif each.goes_on:
+                await _remedy(each, inputs, problem, variables, port, place)
+            else:
                 await port.fail(key, each.action_id, inputs, problem)
                 raise
-            await port.skip(key, each.action_id, inputs, problem)
+
+
+async def _remedy(
+    each: CompiledAction,
+    inputs: dict[str, Any],
+    problem: ConnectorError,
+    variables: dict[str, Any],
+    port: Port,
+    place: str,
+) -> None:
+    """Goes on after a step that failed, as the flow says."""
+    variables[each.key] = await port.excuse(place + each.key, each.action_id, inputs, problem)
+    await _walk(each.remedy, variables, port, place)
 
 
 class _Told(Exception):
@@ -191,8 +216,6 @@ async def _branch(
     else:
         taken = next((number for number, (when, _) in enumerate(each.cases, 1) if when.holds(values)), None)
         outputs = await port.note(place + each.key, each.action_id, {"case": "else" if taken is None else taken})
-    for key in each.keys:
-        variables[key] = EMPTY  # of the ways that are not gone
     case = outputs["case"]
     block = each.otherwise if case == "else" else each.cases[case - 1][1]
     await _inside(block, variables, port, place)
@@ -245,8 +268,8 @@ def _until(each: CompiledWait, values: Values) -> dt.datetime:
 
 
 def _leave_empty(each: CompiledStep, variables: dict[str, Any]) -> None:
-    """What stands inside a step that is skipped has no outputs."""
-    if isinstance(each, CompiledBranch):
+    """What stands inside a step has no outputs where it is not done."""
+    if isinstance(each, CompiledBranch | CompiledAction) and each.keys:
         variables.update(dict.fromkeys(each.keys, EMPTY))
 
 

@@ -159,6 +159,13 @@ class RunPort:
         """Records that a step failed, together with the run's end."""
         self._end(self._now_at(key), StepStatus.FAILED, inputs, error)
 
+    async def excuse(self, key: str, action: str, inputs: dict[str, Any], error: ConnectorError) -> Mapping[str, Any]:
+        """Records that a step failed and the run goes on; returns what later steps see of it."""
+        step = self._now_at(key)
+        step.outputs = {"error": error.as_json()}
+        self._end(step, StepStatus.SKIPPED, inputs, error)
+        return step.outputs
+
     def abandon(self, error: ConnectorError) -> None:
         """After an error that no step expects: the step under way has failed with it."""
         step = self._current

@@ -97,6 +97,9 @@ class Memory:
         self.steps[key] = "skipped"
         self.ended[key] = {}
 
+    async def excuse(self, key: str, action: str, inputs: dict[str, Any], error: ConnectorError) -> Mapping[str, Any]:
+        raise NotImplementedError
+
     async def fail(self, key: str, action: str, inputs: dict[str, Any], error: ConnectorError) -> None:
         self.steps[key] = "failed"
         self.error = error.as_json()

@@ -15,7 +15,7 @@ from zendesk_bridge.flows.catalog import Catalog
 from zendesk_bridge.flows.compiled import compile_flow
 from zendesk_bridge.flows.definition import Flow
 from zendesk_bridge.flows.document import Document
-from zendesk_bridge.flows.errors import FlowError
+from zendesk_bridge.flows.errors import FlowError, Permanent
 from zendesk_bridge.flows.files import read_flow
 from zendesk_bridge.flows.model import Problem
 from zendesk_bridge.flows.moments import moment_of, next_time_of_day
@@ -80,10 +80,16 @@ EVERYTHING: tuple[dict[str, Any], ...] = (
             ],
         },
     },
+    {
+        "key": "wrong",
+        "action": "far.make",
+        "inputs": {"what": "{{ trigger.nothing }}"},
+        "on_error": [{"key": "told", "action": "far.make", "inputs": {"what": "{{ wrong.error.code }}"}}],
+    },
     {"key": "last", "action": "far.make", "inputs": {"what": "{{ all.count }}"}},
     {"key": "enough", "stop": {"message": "enough"}},
 )
-MADE = {"seen one": 1, "other two": 1, "2": 1}
+MADE = {"seen one": 1, "other two": 1, "missing_input": 1, "2": 1}
 
 
 async def test_a_crash_at_any_moment_leaves_every_effect_of_every_construct_done_once(
@@ -117,6 +123,18 @@ async def play(engine: Any, event: str) -> dict[str, Any]:
     await engine.runner.start()
     await engine.accept(await engine.flow(*EVERYTHING), id=event)
     return dict(await engine.end(f"{event}:flow"))
+
+
+async def test_what_a_service_refuses_may_be_gone_on_from(engine: Any, far: Any) -> None:
+    far.next("make", Permanent("is_archived", "The channel is archived", hint="Unarchive it."))
+    steps = (
+        {"key": "post", "action": "far.make", "inputs": {"what": "it"}, "on_error": "continue"},
+        {"key": "after", "action": "far.make", "inputs": {"what": "{{ post.error.code }}: {{ post.error.hint }}"}},
+    )
+    (run,) = await engine.accept(await engine.flow(*steps))
+    shown = await engine.end(run.id)
+    assert (shown["status"], [value for _, value in far.made]) == ("succeeded", ["is_archived: Unarchive it."])
+    assert (shown["steps"][0]["status"], shown["steps"][0]["error"]["code"]) == ("skipped", "is_archived")
 
 
 async def test_a_long_wait_is_a_row_and_keeps_its_time(engine_at: Callable[..., Any], far: Any) -> None:
