@@ -8,9 +8,9 @@ import os
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Protocol, TypeVar
 
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from pydantic import SecretStr
 
 from zendesk_bridge.flows.errors import ConnectorError, SettingsError, StorageError
@@ -33,11 +33,8 @@ def parse_keys(text: str) -> list[str]:
     keys = text.replace(",", " ").split()
     if text and not keys:
         raise ValueError("must be keys as `zendesk-connector rotate-key --print-key` prints them")
-    for key in keys:
-        try:
-            Fernet(key)
-        except ValueError:
-            raise ValueError("must be keys as `zendesk-connector rotate-key --print-key` prints them") from None
+    if keys and not all(map(_sealing().is_key, keys)):
+        raise ValueError("must be keys as `zendesk-connector rotate-key --print-key` prints them")
     return keys
 
 
@@ -122,8 +119,8 @@ class Vault:
                 return None
             keys = await asyncio.to_thread(self.keyring.keys)
             try:
-                value = json.loads(_fernet(keys).decrypt(row))
-            except (InvalidToken, ValueError):
+                value = json.loads(_sealing().unseal(keys, row))
+            except (_sealing().Unreadable, ValueError):
                 if (row, keys) != before:  # the key may have been rotated between the two readings
                     before = (row, keys)
                     continue
@@ -137,7 +134,7 @@ class Vault:
 
     async def _put(self, name: str, value: Mapping[str, Any]) -> None:
         keys = await asyncio.to_thread(self.keyring.keys_to_write)
-        kept = _fernet(keys).encrypt(json.dumps(value).encode()).decode()
+        kept = _sealing().seal(keys, json.dumps(value))
         now = rfc3339(utc_now())
         await self._write(
             lambda connection: (
@@ -175,23 +172,23 @@ class Vault:
             )
         for value in await self._read(_values) or ():
             try:
-                _fernet(keys).decrypt(value)
-            except InvalidToken:
+                _sealing().unseal(keys, value)
+            except _sealing().Unreadable:
                 raise self._wrong_key() from None
         if not keyring.is_given:
             keys = [new_key(), *keys]
             await asyncio.to_thread(keyring.put, keys)
-        fernet = _fernet(keys)
+        reseal, unreadable = _sealing().reseal, _sealing().Unreadable
 
         def work(connection: sqlite3.Connection) -> int:
             rows = connection.execute("select name, value from secrets").fetchall()
             for name, value in rows:
-                connection.execute("update secrets set value = ? where name = ?", (_rotated(fernet, value), name))
+                connection.execute("update secrets set value = ? where name = ?", (reseal(keys, value), name))
             return len(rows)
 
         try:
             count: int = await self._write(work)
-        except InvalidToken:
+        except unreadable:
             raise self._wrong_key() from None
         if not keyring.is_given:
             await asyncio.to_thread(keyring.put, keys[:1])
@@ -208,16 +205,14 @@ class Vault:
 
 def new_key() -> str:
     """A new key."""
-    return Fernet.generate_key().decode()
+    return str(_sealing().new_key())
 
 
-def _fernet(keys: list[str]) -> MultiFernet:
-    # Without any key nothing can be read, which is what a key of its own says.
-    return MultiFernet([Fernet(key) for key in keys or [new_key()]])
+def _sealing() -> ModuleType:
+    """The encryption, loaded once something is encrypted: it takes 8 MB, and who has all in the settings needs none."""
+    from zendesk_bridge import sealing
 
-
-def _rotated(fernet: MultiFernet, value: str) -> str:
-    return fernet.rotate(value).decode()
+    return sealing
 
 
 def _values(connection: sqlite3.Connection) -> list[str]:
