@@ -20,7 +20,7 @@ from zendesk_bridge.channels import Channels, Membership
 from zendesk_bridge.client import ZendeskClient
 from zendesk_bridge.connections import Connections
 from zendesk_bridge.dry import Show, dry_run
-from zendesk_bridge.flows import history, open_runs, requests, store
+from zendesk_bridge.flows import history, open_runs, requests, store, versions
 from zendesk_bridge.flows.backup import back_up
 from zendesk_bridge.flows.catalog import Catalog, Connector
 from zendesk_bridge.flows.compiled import CompiledFlow
@@ -421,6 +421,18 @@ class Bridge:
         return await self._read(
             lambda connection: history.show_flow(connection, key, self.catalog, self._default_owner)
         )
+
+    async def list_versions(self, key: str) -> list[dict[str, Any]]:
+        """The versions of a flow, as `flows history --json` shows them. Raises NotFound."""
+        return await self._read(lambda connection: versions.list_versions(connection, key))
+
+    async def version_text(self, key: str, version: int) -> str:
+        """The file of a version. Raises NotFound."""
+        return await self._read(lambda connection: versions.text_of(connection, key, version))
+
+    async def version_diff(self, key: str, old: int | None, new: int | None) -> str:
+        """What changed between two versions. Raises NotFound."""
+        return await self._read(lambda connection: versions.diff(connection, key, old, new))
 
     @property
     def _default_owner(self) -> str | None:

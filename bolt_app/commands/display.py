@@ -98,6 +98,21 @@ def flow(row: dict[str, Any]) -> None:
     sys.stdout.write(terminal.clean(row["text"]))
 
 
+def text(shown: str) -> None:
+    """A text as it is, but for what would steer the terminal."""
+    sys.stdout.write(terminal.clean(shown))
+
+
+def versions(rows: list[dict[str, Any]]) -> None:
+    """The versions of a flow, as a table."""
+    table = terminal.new_table("Version", "Since", "Runs", "")
+    for row in rows:
+        current = "current" if row["is_current"] else ""
+        cells = [str(row["version"]), terminal.when(row["created_at"]), str(row["runs"]), current]
+        table.add_row(*(terminal.cell(each) for each in cells))
+    terminal.print_table(terminal.open_console(), table)
+
+
 def problems(found: list[Problem]) -> None:
     """What is wrong with flow files, a line each."""
     for problem in found:

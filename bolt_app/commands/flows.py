@@ -23,6 +23,9 @@ def commands() -> typer.Typer:
     )
     app.command("list")(list_flows)
     app.command("show")(show)
+    app.command("history")(history)
+    app.command("diff")(diff)
+    app.command("export")(export)
     app.command("check")(check)
     app.command("schema")(schema)
     app.command("reference")(reference)
@@ -43,10 +46,72 @@ def list_flows(as_json: Json = False) -> None:
     display.json(flows) if as_json else display.flows(flows)
 
 
-def show(key: Key, as_json: Json = False) -> None:
+def show(
+    key: Key,
+    version: Annotated[int | None, typer.Option(min=1, metavar="N", help="An earlier version's file.")] = None,
+    as_json: Json = False,
+) -> None:
     """Shows one flow and its file."""
+    if version is not None:
+        text = run(lambda sides: sides.bridge.version_text(key, version))
+        return display.json({"key": key, "version": version, "text": text}) if as_json else display.text(text)
     flow = run(lambda sides: sides.bridge.show_flow(key))
-    display.json(flow) if as_json else display.flow(flow)
+    return display.json(flow) if as_json else display.flow(flow)
+
+
+def history(key: Key, as_json: Json = False) -> None:
+    """Lists the versions of a flow.
+
+    Each change of what a flow does makes one; a run keeps the one it began with.
+    """
+    found = run(lambda sides: sides.bridge.list_versions(key))
+    display.json(found) if as_json else display.versions(found)
+
+
+def diff(
+    key: Key,
+    old: Annotated[str | None, typer.Argument(metavar="OLD", help="A version; by default the one before.")] = None,
+    new: Annotated[str | None, typer.Argument(metavar="NEW", help="A version; by default the current one.")] = None,
+) -> None:
+    """Shows what changed between two versions of a flow."""
+    before, after = _version(old), _version(new)
+    found = run(lambda sides: sides.bridge.version_diff(key, before, after))
+    display.text(found) if found else display.done("Nothing differs.")
+
+
+def _version(text: str | None) -> int | None:
+    if text is not None and not text.isdecimal():
+        raise typer.BadParameter(f"a version is a number, not {text!r}")
+    return None if text is None else int(text)
+
+
+def export(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the files go; made if it is not there.")],
+    force: Annotated[bool, typer.Option("--force", help="Write over files that differ.")] = False,
+) -> None:
+    """Writes every flow into a folder, a file each.
+
+    As they are, comments and order included: to keep them in git, and set CONNECTOR_FLOWS to the folder.
+    """
+
+    async def work(sides: Sides) -> list[tuple[str, str]]:
+        shown = [await sides.bridge.show_flow(flow["key"]) for flow in await sides.bridge.list_flows()]
+        return [(flow["key"], flow["text"]) for flow in shown if flow["text"]]
+
+    flows = run(work)
+    paths = {folder / f"{key}.yml": text for key, text in flows}
+    differing = [path for path, text in paths.items() if path.exists() and path.read_text(encoding="utf-8") != text]
+    if differing and not force:
+        named = ", ".join(str(path) for path in differing)
+        raise ConnectorError("differs", f"{named}: not as the flow is now", hint="Look, or write over it with --force.")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path, text in paths.items():
+            path.write_text(text, encoding="utf-8")
+    except OSError as problem:
+        raise ConnectorError("not_written", f"{folder} cannot be written: {problem.strerror}") from problem
+    for path in paths:
+        display.done(str(path))
 
 
 def check(

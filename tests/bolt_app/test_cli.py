@@ -54,7 +54,7 @@ def test_there_are_the_commands_that_the_documentation_names() -> None:
         "backup",
         "manifest",
         *("flows", "flows list", "flows show", "flows check", "flows schema"),
-        *("flows reference", "flows sync"),
+        *("flows reference", "flows sync", "flows history", "flows diff", "flows export"),
         *("flows activate", "flows deactivate", "flows test"),
         *("runs", "runs list", "runs show", "runs retry", "runs cancel", "runs forget"),
         *("runs failures", "runs replay"),

@@ -1,0 +1,71 @@
+"""The versions of a flow: each change of what it does makes one, and runs keep the one they began with."""
+
+from __future__ import annotations
+
+import difflib
+import sqlite3
+from typing import Any
+
+from zendesk_bridge.flows.catalog import nearest
+from zendesk_bridge.flows.errors import NotFound
+
+
+def list_versions(connection: sqlite3.Connection, key: str) -> list[dict[str, Any]]:
+    """`[{version, created_at, is_current, runs}]`, newest first; `runs` is how many are kept. Raises NotFound."""
+    current = _current(connection, key)
+    rows = connection.execute(
+        "select version, created_at,"
+        " (select count(*) from runs where runs.flow = flow_versions.flow and runs.version = flow_versions.version)"
+        " as runs from flow_versions where flow = ? order by version desc",
+        (key,),
+    )
+    return [
+        {
+            "version": row["version"],
+            "created_at": row["created_at"],
+            "is_current": row["version"] == current,
+            "runs": row["runs"],
+        }
+        for row in rows
+    ]
+
+
+def text_of(connection: sqlite3.Connection, key: str, version: int) -> str:
+    """The file of a version, as it was. Raises NotFound."""
+    _current(connection, key)
+    row = connection.execute("select text from flow_versions where flow = ? and version = ?", (key, version)).fetchone()
+    if row is None:
+        hint = f"`zendesk-connector flows history {key}` names them."
+        raise NotFound("no_version", f"Flow {key!r} has no version {version}", hint=hint)
+    return str(row["text"])
+
+
+def diff(connection: sqlite3.Connection, key: str, old: int | None, new: int | None) -> str:
+    """What changed between two versions, as a unified diff; empty where nothing did. Raises NotFound.
+
+    Args:
+        old: by default the one before `new`.
+        new: by default the current one.
+    """
+    new = _current(connection, key) if new is None else new
+    if old is None:
+        earlier = [each["version"] for each in list_versions(connection, key) if each["version"] < new]
+        if not earlier:
+            raise NotFound("no_version", f"Flow {key!r} has no version before {new}")
+        old = max(earlier)
+    before, after = text_of(connection, key, old), text_of(connection, key, new)
+    names = (f"{key} (version {old})", f"{key} (version {new})")
+    return "".join(difflib.unified_diff(_lines(before), _lines(after), *names))
+
+
+def _lines(text: str) -> list[str]:
+    return [f"{line}\n" for line in text.splitlines()]
+
+
+def _current(connection: sqlite3.Connection, key: str) -> int:
+    row = connection.execute("select version from flows where key = ?", (key,)).fetchone()
+    if row is None:
+        close = nearest(key, [each["key"] for each in connection.execute("select key from flows")])
+        hint = f"Did you mean {close!r}?" if close else "`zendesk-connector flows list` names them."
+        raise NotFound("no_flow", f"There is no flow {key!r}", hint=hint)
+    return int(row["version"])
