@@ -147,6 +147,12 @@ class SlackClient:
         """Who the app is with a token that is not in use yet (auth.test)."""
         return identity_from(await self._answer("auth.test", "", lambda: self._nobody().auth_test(token=token)))
 
+    async def person_with(self, token: str, user_id: str) -> SlackPerson:
+        """Somebody, asked for with a token that is not in use yet (users.info)."""
+        return person_from(
+            await self._answer("users.info", user_id, lambda: self._nobody().users_info(token=token, user=user_id))
+        )
+
     async def revoke(self, token: str) -> None:
         """Ends a token (auth.revoke)."""
         await self._answer("auth.revoke", "", lambda: self._nobody().auth_revoke(token=token))

@@ -34,6 +34,8 @@ EXCHANGE_HINTS = {
     "invalid_code": f"The consent took too long, or was used already. {CONNECT}",
     "code_already_used": f"The consent was used already. {CONNECT}",
 }
+#: Under which name an installation has who made it.
+BY = "connected_by"
 #: What is remembered of a workspace, and wrong in another.
 REMEMBERED = ("slack_user", "slack_dm", "slack_channel", "home_viewer")
 
@@ -91,8 +93,11 @@ class InstallationStore(AsyncInstallationStore):
     async def current(self) -> Installation | None:
         """The installation, whichever workspace it is of. Raises ConnectorError."""
         value = await self._vault.get(NAME)
+        if not value:
+            return None
+        by = value.pop(BY, None)  # the SDK writes custom values among the others
         try:
-            return Installation(**value) if value else None
+            return Installation(**value, custom_values={BY: by} if by else {})
         except TypeError:
             log.warning("what is kept of the Slack connection is of another version of the SDK: connect anew")
             return None
@@ -122,7 +127,7 @@ class Installer:
         self._slack = slack
         self._bridge = bridge
         self.store = InstallationStore(bridge.vault)
-        #: Who installed it: their Slack id; None where the token is a setting.
+        #: Who installed it; None where the token is a setting.
         self.connected_by: str | None = None
         # One at a time: the first workspace is pinned, and no token is forgotten.
         self._turn = asyncio.Lock()
@@ -183,18 +188,18 @@ class Installer:
         except ConnectorError as problem:  # the key is another
             raise Credentials(problem.code, problem.message, service="slack", hint=problem.hint) from problem
         self._slack.use_token(found.bot_token if found else None)
-        self.connected_by = found.user_id if found else None
+        self.connected_by = _by(found) if found else None
 
     async def finish(self, code: str, *, redirect: str) -> Installed:
         """Takes the code that a consent gave. Nothing is kept before it is seen to work. Raises ConnectorError."""
         async with self._turn:
             installation = await self._install(code, redirect)
-        log.info("Slack: connected to %s by %s", installation.team_name, installation.user_id)
+        log.info("Slack: connected to %s by %s", installation.team_name, _by(installation))
         await self._bridge.connections.check("slack")
         granted = list(installation.bot_scopes or ())
         return Installed(
             account=str(installation.team_name or installation.team_id),
-            connected_by=installation.user_id,
+            connected_by=_by(installation),
             scopes=granted,
             missing=missing(granted, joins=self._settings.connector_join_public_channels),
             actions=[each.title for each in self._bridge.catalog.actions.values() if each.service == "slack"],
@@ -221,7 +226,7 @@ class Installer:
                 raise ConnectorError(problem.code, problem.message, hint=AGAIN) from problem
             raise
         self._slack.use_token(installation.bot_token)
-        self.connected_by = installation.user_id
+        self.connected_by = _by(installation)
         return installation
 
     async def _give_back(self, token: object) -> None:
@@ -246,8 +251,8 @@ class Installer:
 
     async def _checked(self, answer: AsyncSlackResponse) -> Installation:
         team, token = answer.get("team") or {}, answer.get("access_token")
-        person = answer.get("authed_user") or {}
-        if not isinstance(person, dict) or not isinstance(answer.get("scope") or "", str):
+        installer = answer.get("authed_user") or {}
+        if not isinstance(installer, dict) or not isinstance(answer.get("scope") or "", str):
             raise ConnectorError("broken_answer", "Slack's answer to oauth.v2.access is not as documented", hint=AGAIN)
         if answer.get("is_enterprise_install") or not isinstance(team, dict) or not team.get("id"):
             raise ConnectorError(
@@ -269,7 +274,7 @@ class Installer:
         identity = await self._slack.identity_with(token)
         if identity.team_id != team["id"]:
             raise ConnectorError("wrong_workspace", "Slack's token is of another workspace", hint=CONNECT)
-        return Installation(
+        installation = Installation(
             app_id=answer.get("app_id"),
             team_id=team["id"],
             team_name=team.get("name"),
@@ -277,9 +282,13 @@ class Installer:
             bot_id=identity.bot_id,
             bot_user_id=answer.get("bot_user_id") or identity.user_id,
             bot_scopes=str(answer.get("scope") or ""),
-            user_id=str(person.get("id") or ""),
+            user_id=str(installer.get("id") or ""),
             token_type=answer.get("token_type"),
         )
+        with contextlib.suppress(ConnectorError):  # an id will do
+            person = await self._slack.person_with(token, installation.user_id)
+            installation.set_custom_value(BY, f"{person.real_name or person.display_name} ({person.id})")
+        return installation
 
     async def disconnect(self) -> list[str]:
         """Ends the installation's token and forgets it, and what is remembered of the workspace."""
@@ -315,6 +324,11 @@ class Installer:
             ended = f"the token could not be revoked: {problem.message}"
         await self._bridge.vault.drop(NAME)
         return [ended, f"{found.team_name or found.team_id} is forgotten: another workspace can be connected"]
+
+
+def _by(installation: Installation) -> str:
+    """Who installed it: their name and Slack id, or the id alone."""
+    return str(installation.get_custom_value(BY) or installation.user_id)
 
 
 def _plain(value: dict[str, Any]) -> dict[str, Any]:

@@ -119,7 +119,7 @@ async def test_from_nothing_to_a_message_with_both_services_connected_in_the_bro
     assert "Send direct message" in text
     assert "Missing" not in text
     slack_row = await host.connection("slack")
-    assert (slack_row["status"], slack_row["connected_by"]) == ("ok", ADA.id)
+    assert (slack_row["status"], slack_row["connected_by"]) == ("ok", f"{ADA.real_name} ({ADA.id})")
     assert slack_row["acts_as"] == "U0BOT00001"
 
     text = await consent_at_slack(page, (await host.connect("zendesk"))["link"])

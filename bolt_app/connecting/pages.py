@@ -239,8 +239,9 @@ def slack_connected(outcome: Mapping[str, Any]) -> Page:
     body = _facts({"Workspace": outcome["account"], "Connected by": outcome["connected_by"]})
     if lacking:
         body += (
-            f"<h2>Missing</h2>{_list(lacking, code=True)}<p>Actions that need them will fail. Add them under OAuth "
-            "&amp; Permissions &gt; Scopes in the app's settings, and connect again.</p>"
+            f"<h2>Missing</h2>{_list(lacking, code=True)}<p>Actions that need them will fail. Look whether the "
+            "app's settings have them (OAuth &amp; Permissions &gt; Scopes), and connect again without declining "
+            "any.</p>"
         )
     body += (
         "<h2>Next</h2><p>Invite the app to each channel that flows post to or read: "

@@ -32,6 +32,9 @@ Type = Callable[..., Awaitable[Any]]
 REDIRECT = "http://127.0.0.1:1/slack/oauth_redirect"
 OTHER = ("T0OTHER", "Other Company")
 
+#: Who installs the app.
+BY_ADA = f"{ADA.real_name} ({ADA.id})"
+
 
 @pytest.fixture
 def start(start_connector: StartConnector, slack: SlackServer) -> StartConnector:
@@ -101,9 +104,9 @@ async def disconnect(connector: Connector) -> list[str]:
 
 async def test_a_consent_becomes_the_connection(connector: Connector, slack: SlackServer) -> None:
     installed = await install(connector, slack)
-    assert (installed.account, installed.connected_by, installed.missing) == ("Sandbox Support", ADA.id, [])
+    assert (installed.account, installed.connected_by, installed.missing) == ("Sandbox Support", BY_ADA, [])
     shown = await row(connector)
-    assert (shown["status"], shown["account"], shown["connected_by"]) == ("ok", "Sandbox Support", ADA.id)
+    assert (shown["status"], shown["account"], shown["connected_by"]) == ("ok", "Sandbox Support", BY_ADA)
     (token,) = slack.state.tokens
     assert token not in str(shown)
     assert token not in str(installed)
@@ -384,7 +387,7 @@ async def test_a_restart_keeps_the_connection(start: StartConnector, slack: Slac
     connector = await start()
     await until(lambda: says(connector, "ok"))
     shown = await row(connector)
-    assert (shown["account"], shown["connected_by"]) == ("Sandbox Support", ADA.id)
+    assert (shown["account"], shown["connected_by"]) == ("Sandbox Support", BY_ADA)
 
 
 async def test_the_token_cannot_be_read_in_the_file(connector: Connector, slack: SlackServer, tmp_path: Path) -> None:
