@@ -56,7 +56,9 @@ async def test_alone_it_costs_one_call_of_each_service_and_three_commits(
     kinds = Counter(statement.split()[0].lower() for statement in statements)
     assert kinds["select"] == 2, "whether the assignment is known, by its id and by its ticket"
     assert kinds["insert"] == 3 + 5 + 1, "assignment, event, run; five steps; the last of them once more"
-    assert kinds["update"] == 1, "the run, when it has ended"
+    # Of the runs alone: in a slow start, requests of an earlier process are answered as late as this.
+    updates = [statement for statement in statements if statement.lower().startswith("update runs")]
+    assert len(updates) == 1, "the run, when it has ended"
 
 
 async def test_an_organization_that_is_not_the_tickets_costs_a_call_more(
