@@ -193,7 +193,11 @@ class Subscription:
             answer = await self._manage(
                 "POST", "/api/v2/webhooks", {"webhook": {**wanted, "subscriptions": subscriptions}}
             )
-            did = f"made, subscribed to {_named(subscriptions)}"
+            did = (
+                f"made, subscribed to {_named(subscriptions)}"
+                if events
+                else "made, and switched off until it is needed"
+            )
         except Permanent as problem:
             if problem.code in ("forbidden", "not_found"):
                 raise

@@ -216,7 +216,7 @@ class RunPort:
             step.inputs = {"until": rfc3339(moment)}
             step.status = StepStatus.WAITING
             self.recording.put(step)
-            raise Suspended(until=moment)
+            raise Suspended(until=moment, note=f"waits until {rfc3339(moment)}")
         return await self.note(key, action, {"until": rfc3339(moment)})
 
     async def note(self, key: str, action: str, outputs: dict[str, Any]) -> Mapping[str, Any]:

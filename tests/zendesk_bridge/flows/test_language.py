@@ -150,7 +150,7 @@ async def test_a_long_wait_is_a_row_and_keeps_its_time(engine_at: Callable[..., 
     until = shown["steps"][-1]["inputs"]["until"]
     row = await engine.row(run.id)
     assert abs((row.wake_at - row.accepted_at) - dt.timedelta(days=3)) < dt.timedelta(seconds=10)
-    assert (row.error, row.waiting_for) == (None, None)
+    assert (row.error, row.waiting_for, row.note) == (None, None, f"waits until {until}")
     await engine.close()
 
     def days_pass(connection: Any) -> None:
