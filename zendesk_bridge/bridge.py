@@ -14,7 +14,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from zendesk_bridge import actions, forgetting, recipes, trial, triggers
+from zendesk_bridge import actions, forgetting, recipes, rehearsal, trial, triggers
 from zendesk_bridge.account import ZendeskSettings
 from zendesk_bridge.channels import Channels, Membership
 from zendesk_bridge.client import ZendeskClient
@@ -25,7 +25,7 @@ from zendesk_bridge.flows.backup import back_up
 from zendesk_bridge.flows.catalog import Catalog, Connector
 from zendesk_bridge.flows.compiled import CompiledFlow
 from zendesk_bridge.flows.context import about_event
-from zendesk_bridge.flows.errors import ConnectorError, Locked, StorageError
+from zendesk_bridge.flows.errors import ConnectorError, Locked, NotFound, StorageError
 from zendesk_bridge.flows.history import Wanted
 from zendesk_bridge.flows.journal import Journal, Lock, connect_to_read, storage_error
 from zendesk_bridge.flows.library import Library, check
@@ -610,6 +610,24 @@ class Bridge:
     def would_start(self, flow: CompiledFlow, event: Event) -> bool:
         """Whether an event would start a flow, if it were active: whether the trigger's conditions hold."""
         return _wants(flow, event)
+
+    async def rehearse(self, key: str | None) -> list[dict[str, Any]]:
+        """Runs the tests that lie beside flow files, of one flow or of all: `[{flow, test, ok, differences, steps}]`.
+
+        Raises NotFound where there are none; FlowError where a file of tests, or its flow, is wrong.
+        """
+        folder = self._folder()
+        paths = sorted(folder.glob(f"*{rehearsal.SUFFIX}")) if folder else []
+        paths = [path for path in paths if key is None or path.name == f"{key}{rehearsal.SUFFIX}"]
+        if not paths:
+            hint = f"A file KEY{rehearsal.SUFFIX} beside a flow's file has them: the README says how."
+            raise NotFound("no_tests", f"There are no tests {f'of {key!r}' if key else 'of flows'}", hint=hint)
+        results = []
+        for path in paths:
+            cases = await asyncio.to_thread(rehearsal.read_cases, path)
+            flow = await self.flow_to_test(path.name.removesuffix(rehearsal.SUFFIX), as_written=True)
+            results += [await rehearsal.rehearse(flow, case, self.catalog) for case in cases]
+        return results
 
     async def dry_test(self, flow: CompiledFlow, event: Event, show: Show) -> dict[str, Any]:
         """Runs a flow without sending anything; `show` is called with each step."""

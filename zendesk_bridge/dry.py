@@ -57,7 +57,7 @@ class _DryPort:
 
     async def step(self, step: CompiledAction, inputs: dict[str, Any]) -> Mapping[str, Any]:
         action, key = step.action, self._key
-        sends = action.effect != "read" or any(_is_made_up(value) for value in inputs.values())
+        sends = action.effect != "read" or any(is_made_up(value) for value in inputs.values())
         try:
             outputs = await (self._imagine(action, inputs) if sends else self._read(step, inputs))
         except Permanent:
@@ -90,9 +90,9 @@ class _DryPort:
         for name, form in action.form.model_fields.items():
             for mark in form.metadata:
                 value = known.get(name)
-                if isinstance(mark, LooksUp) and isinstance(value, str) and not _is_made_up(value):
+                if isinstance(mark, LooksUp) and isinstance(value, str) and not is_made_up(value):
                     known[name] = await mark.look_up(self._catalog.client(action.service), value)
-        return {output.name: _made_up(output, known) for output in action.outputs}
+        return {output.name: made_up(output, known) for output in action.outputs}
 
     async def skip(self, key: str, action: str, inputs: dict[str, Any], error: ConnectorError | None) -> None:
         self._add(key, action, "skipped", inputs, dict(EMPTY), error)
@@ -129,7 +129,7 @@ class _DryPort:
         self._show(step)
 
 
-def _made_up(output: Output, inputs: Mapping[str, Any]) -> Any:
+def made_up(output: Output, inputs: Mapping[str, Any]) -> Any:
     """What goes in comes out; what a service would give is made up, so that later steps have something to go on."""
     given = inputs.get(output.name)
     if given is not None:
@@ -139,7 +139,7 @@ def _made_up(output: Output, inputs: Mapping[str, Any]) -> Any:
     return {"boolean": True, "list": [], "object": {}, "number": 0, "decimal": 0}.get(output.type, MADE_UP)
 
 
-def _is_made_up(value: object) -> bool:
+def is_made_up(value: object) -> bool:
     return isinstance(value, str) and (MADE_UP_TS in value or MADE_UP in value)
 
 

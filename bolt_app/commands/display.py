@@ -98,6 +98,17 @@ def flow(row: dict[str, Any]) -> None:
     sys.stdout.write(terminal.clean(row["text"]))
 
 
+def rehearsals(results: list[dict[str, Any]]) -> None:
+    """Tests of flows, a line each; of those that fail, why."""
+    for result in results:
+        mark, style = ("ok", "green") if result["ok"] else ("✗", "red")
+        terminal.say(f"{mark:3}{result['flow']}: {result['test']}", style)
+        for difference in result["differences"]:
+            terminal.say(f"   {difference}", None)
+    failed = sum(not result["ok"] for result in results)
+    terminal.say(f"{len(results) - failed} passed, {failed} failed", "red" if failed else "green")
+
+
 def text(shown: str) -> None:
     """A text as it is, but for what would steer the terminal."""
     sys.stdout.write(terminal.clean(shown))

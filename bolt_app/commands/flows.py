@@ -209,17 +209,28 @@ async def _known(sides: Sides, key: str) -> dict[str, Any]:
 
 
 def run_now(
-    key: Key,
+    key: Annotated[str | None, typer.Argument(metavar="KEY", help="The flow's key: `flows list` names them.")] = None,
     ticket: Annotated[str | None, typer.Option(metavar="ID", help="A ticket: as if it were assigned now.")] = None,
     event: Annotated[Path | None, typer.Option(metavar="FILE", help="A file with a webhook's JSON body.")] = None,
     dry: Annotated[bool, typer.Option("--dry", help="Do the reads, and show what would be sent.")] = False,
+    written: Annotated[bool, typer.Option("--all", help="Run the tests in KEY.test.yml; without KEY, of all.")] = False,
     as_json: Json = False,
 ) -> None:
     """Runs a flow now, active or not.
 
+    With --all the tests that lie beside flow files instead: nothing is called, read or sent.
+
     Shows each step's inputs and outputs. Without --dry the messages are sent. Exit code 1 if the run fails, or waits
     for something.
     """
+    if written:
+        if ticket or event or dry:
+            raise typer.BadParameter("--all goes with neither --ticket, --event nor --dry")
+        results = run(lambda sides: sides.bridge.rehearse(key))
+        display.json(results) if as_json else display.rehearsals(results)
+        raise typer.Exit(0 if all(result["ok"] for result in results) else 1)
+    if key is None:
+        raise typer.BadParameter("which flow? give its KEY, or --all")
     if (ticket is None) == (event is None):
         raise typer.BadParameter("give either --ticket ID or --event FILE")
     try:

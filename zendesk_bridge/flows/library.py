@@ -177,7 +177,9 @@ def flow_paths(folder: Path | None) -> list[Path]:
     """The flow files of a folder, by name. Raises OSError where it cannot be read."""
     if folder is None:
         return []
-    return sorted(path for path in folder.iterdir() if path.suffix in (".yml", ".yaml") and path.is_file())
+    # Tests of flows lie beside them.
+    found = (path for path in folder.iterdir() if path.suffix in (".yml", ".yaml") and path.is_file())
+    return sorted(path for path in found if not path.stem.endswith(".test"))
 
 
 def _store_files(

@@ -1,0 +1,210 @@
+"""Tests of flows: files beside them that say what happened, what the services answer, and what must come of it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from zendesk_bridge.dry import made_up
+from zendesk_bridge.flows.catalog import Catalog, in_words
+from zendesk_bridge.flows.compiled import CompiledAction, CompiledFlow
+from zendesk_bridge.flows.document import Document, DocumentProblem
+from zendesk_bridge.flows.errors import ConnectorError, FlowError, Permanent
+from zendesk_bridge.flows.interpreter import EMPTY, interpret
+from zendesk_bridge.flows.model import rfc3339, utc_now
+
+#: How the files end.
+SUFFIX = ".test.yml"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Expected(_Part):
+    """What must come of it; what is left out may be anything."""
+
+    status: Literal["succeeded", "failed", "not_started"] = "succeeded"
+    # The error's code.
+    error: str | None = None
+    note: str | None = None
+    # The steps that send or change something, in order, by their keys in the history.
+    calls: list[str] | None = None
+    # Inputs of steps, each as text or as the value it has.
+    inputs: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    # What became of steps: succeeded, skipped, failed.
+    steps: dict[str, str] = Field(default_factory=dict)
+
+
+class Case(_Part):
+    """One test."""
+
+    name: str = Field(min_length=1)
+    # Variables of the trigger; the others are those of its sample.
+    given: dict[str, Any] = Field(default_factory=dict)
+    # Outputs of steps by their keys, or `error: {code, message, hint}`. What sends needs none.
+    answers: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    expect: Expected = Field(default_factory=Expected)
+
+
+class _File(_Part):
+    tests: list[Case] = Field(min_length=1)
+
+
+def read_cases(path: Path) -> list[Case]:
+    """The tests in a file. Raises FlowError that names the line."""
+    try:
+        document = Document(path.read_text(encoding="utf-8"))
+        return _File.model_validate(document.plain).tests
+    except DocumentProblem as problem:
+        raise FlowError("wrong_test", f"{path}:{problem.line}: {problem.message}") from problem
+    except ValidationError as problem:
+        error = problem.errors()[0]
+        place = [part for part in error["loc"] if part != "__root__"]
+        where = f"{path}:{document.line(place)}"
+        what = "there is no such field" if error["type"] == "extra_forbidden" else in_words(error)
+        raise FlowError("wrong_test", f"{where}: {'.'.join(map(str, place))}: {what}") from problem
+    except (OSError, ValueError) as problem:
+        raise FlowError("wrong_test", f"{path} cannot be read: {problem}") from problem
+
+
+async def rehearse(flow: CompiledFlow, case: Case, catalog: Catalog) -> dict[str, Any]:
+    """Runs a flow by a test's answers; nothing is called, sent or recorded.
+
+    Returns:
+        `{flow, test, ok, differences, steps}`; `steps` as `runs show` has them.
+    """
+    trigger = catalog.triggers[flow.flow.trigger.event]
+    data = {**trigger.sample, **case.given}
+    port = _Port(case)
+    status, error, note = "succeeded", None, None
+    try:
+        if not flow.wants(data):
+            status = "not_started"
+        else:
+            note = await interpret(flow, data, port)
+    except ConnectorError as problem:
+        status, error = "failed", problem
+    differences = list(_differences(case.expect, status, error, note, port.steps))
+    unused = set(case.answers) - port.asked - {step["key"] for step in port.steps}
+    differences += [f"answers: there is no step {key!r}, or it did not run" for key in sorted(unused)]
+    return {
+        "flow": flow.flow.key,
+        "test": case.name,
+        "ok": not differences,
+        "differences": differences,
+        "steps": port.steps,
+    }
+
+
+def _differences(
+    expect: Expected, status: str, error: ConnectorError | None, note: str | None, steps: list[dict[str, Any]]
+) -> Iterator[str]:
+    if status != expect.status:
+        why = f" ({error.code}: {error.message})" if error else ""
+        yield f"status: {expect.status} was expected, it {status}{why}"
+    if expect.error is not None and (error is None or error.code != expect.error):
+        yield f"error: {expect.error} was expected, {error.code if error else 'there is none'}"
+    if expect.note is not None and note != expect.note:
+        yield f"note: {expect.note!r} was expected, {note!r}"
+    made = [step["key"] for step in steps if step["status"] == "not_sent"]
+    if expect.calls is not None and made != expect.calls:
+        yield f"calls: {', '.join(expect.calls) or 'none'} were expected, {', '.join(made) or 'none'}"
+    by_key = {step["key"]: step for step in steps}
+    for key, became in expect.steps.items():
+        found = by_key[key]["status"].replace("not_sent", "succeeded") if key in by_key else "did not run"
+        if found != became:
+            yield f"step {key}: {became} was expected, {found}"
+    for key, inputs in expect.inputs.items():
+        given = by_key[key]["inputs"] if key in by_key else {}
+        for name, value in inputs.items():
+            found = given.get(name)
+            if found != value and str(found).strip() != str(value).strip():
+                yield f"step {key}, input {name}: {value!r} was expected, {found!r}"
+
+
+class _Port:
+    """Answers as the test says."""
+
+    def __init__(self, case: Case) -> None:
+        self.steps: list[dict[str, Any]] = []
+        # Keys of answers that were given.
+        self.asked: set[str] = set()
+        self._case = case
+        self._key = ""
+        self._began = utc_now()
+
+    async def begins(self, key: str, action: str) -> dt.datetime:
+        self._key, self._began = key, utc_now()
+        return self._began
+
+    def recorded(self, key: str) -> Mapping[str, Any] | None:
+        return None
+
+    def meanwhile(self, work: Callable[[], None]) -> None:
+        """There is nothing to wait for."""
+
+    def read_ahead(self, step: CompiledAction, inputs: dict[str, Any], moment: dt.datetime) -> None:
+        """Leaves the read to its turn."""
+
+    async def step(self, step: CompiledAction, inputs: dict[str, Any]) -> Mapping[str, Any]:
+        # In a loop one pass may have an answer of its own.
+        key = self._key if self._key in self._case.answers else step.key
+        answer = self._case.answers.get(key)
+        reads = step.action.effect == "read"
+        if answer is None and reads:
+            hint = f"Add `{step.key}: …` to the test's `answers`."
+            raise FlowError("no_answer", f"The test has no answer for step {self._key!r}", hint=hint)
+        self.asked.add(key)
+        if answer is not None and answer.keys() == {"error"}:
+            error = {"code": "error", "message": "The test says so", "hint": "", **dict(answer["error"])}
+            raise Permanent(error["code"], error["message"], hint=error["hint"])
+        outputs = {output.name: None if reads else made_up(output, inputs) for output in step.action.outputs}
+        outputs |= answer or {}
+        self._add(self._key, step.action_id, "succeeded" if reads else "not_sent", inputs, outputs, None)
+        return step.action.restore(outputs)
+
+    async def sleep(self, key: str, action: str, until: Callable[[], dt.datetime]) -> Mapping[str, Any]:
+        return await self.note(key, action, {"until": rfc3339(until())})
+
+    async def note(self, key: str, action: str, outputs: dict[str, Any]) -> Mapping[str, Any]:
+        self._add(key, action, "succeeded", {}, outputs, None)
+        return outputs
+
+    async def skip(self, key: str, action: str, inputs: dict[str, Any], error: ConnectorError | None) -> None:
+        self._add(key, action, "skipped", inputs, dict(EMPTY), error)
+
+    async def fail(self, key: str, action: str, inputs: dict[str, Any], error: ConnectorError) -> None:
+        self._add(key, action, "failed", inputs, {}, error)
+
+    async def excuse(self, key: str, action: str, inputs: dict[str, Any], error: ConnectorError) -> Mapping[str, Any]:
+        outputs = {"error": error.as_json()}
+        self._add(key, action, "skipped", inputs, outputs, error)
+        return outputs
+
+    def _add(
+        self,
+        key: str,
+        action: str,
+        status: str,
+        inputs: dict[str, Any],
+        outputs: dict[str, Any],
+        error: ConnectorError | None,
+    ) -> None:
+        self.steps.append(
+            {
+                "key": key,
+                "action": action,
+                "status": status,
+                "inputs": inputs,
+                "outputs": outputs,
+                "error": error.as_json() if error else None,
+                "attempts": 1,
+                "started_at": rfc3339(self._began),
+                "finished_at": rfc3339(utc_now()),
+            }
+        )
