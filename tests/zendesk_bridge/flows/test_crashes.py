@@ -95,7 +95,7 @@ async def test_a_crash_at_any_moment_leaves_every_effect_done_once(
         await engine.close()
         assert (await _once_more(engine_at, run))["status"] == "succeeded"
         assert far.values() == made
-    assert at > (12 if stop else 16)
+    assert at > (9 if stop else 13), "moments; some writes share one, as they happen to meet"
 
 
 def _never() -> dict[str, Any]:

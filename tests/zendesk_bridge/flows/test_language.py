@@ -115,7 +115,7 @@ async def test_a_crash_at_any_moment_leaves_every_effect_of_every_construct_done
         await engine.close()
         if survived:
             break
-    assert at > 15
+    assert at > 12
 
 
 async def play(engine: Any, event: str) -> dict[str, Any]:
