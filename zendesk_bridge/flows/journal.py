@@ -25,8 +25,9 @@ log = logging.getLogger(__name__)
 
 #: How often a held lock is tried, and the pause between, in seconds.
 LOCK_TRIES, LOCK_PAUSE = 5, 0.05
-#: How long a lock of another program is waited for, in seconds.
-PATIENCE = 5.0
+#: How long a lock of another program is waited for, in seconds. What comes meanwhile waits once more, and Zendesk gives
+#: a webhook ten seconds.
+PATIENCE = 4.0
 #: A file up to this size is looked through at the start, in bytes: that takes a tenth of a second at most.
 CHECKED_UP_TO = 64 * 1024 * 1024
 
