@@ -33,10 +33,11 @@ class LooksUp(Protocol):
         """What the service calls it. Raises ConnectorError where it is not there."""
 
 
-class _DryPort:
-    def __init__(self, catalog: Catalog, show: Show) -> None:
+class UnrecordedPort:
+    """Where a flow meets no journal: each step is shown as it ends, nothing waits. What a step does is for others."""
+
+    def __init__(self, show: Show) -> None:
         self.steps: list[dict[str, Any]] = []
-        self._catalog = catalog
         self._show = show
         self._began = utc_now()
         self._key = ""
@@ -55,21 +56,6 @@ class _DryPort:
     def read_ahead(self, step: CompiledAction, inputs: dict[str, Any], moment: dt.datetime) -> None:
         """Leaves the read to its turn."""
 
-    async def step(self, step: CompiledAction, inputs: dict[str, Any]) -> Mapping[str, Any]:
-        action, key = step.action, self._key
-        sends = action.effect != "read" or any(is_made_up(value) for value in inputs.values())
-        try:
-            outputs = await (self._imagine(action, inputs) if sends else self._read(step, inputs))
-        except Permanent:
-            raise  # the interpreter decides, and has it shown
-        except NeedsInvite as problem:
-            raise Permanent(problem.code, problem.message, hint=problem.hint) from problem
-        except ConnectorError as problem:
-            self._add(key, action.id, "failed", inputs, {}, problem)
-            raise
-        self._add(key, action.id, "not_sent" if sends else "succeeded", inputs, outputs, None)
-        return action.restore(outputs)
-
     async def sleep(self, key: str, action: str, until: Callable[[], dt.datetime]) -> Mapping[str, Any]:
         """Says until when, and goes on at once."""
         return await self.note(key, action, {"until": rfc3339(until())})
@@ -77,22 +63,6 @@ class _DryPort:
     async def note(self, key: str, action: str, outputs: dict[str, Any]) -> Mapping[str, Any]:
         self._add(key, action, "succeeded", {}, outputs, None)
         return outputs
-
-    async def _read(self, step: CompiledAction, inputs: dict[str, Any]) -> dict[str, Any]:
-        action = step.action
-        extra = {"wanted": step.wanted} if action.takes_wanted else {}
-        result: BaseModel = await action.function(self._catalog.client(action.service), **inputs, **extra)
-        return result.model_dump(mode="json")
-
-    async def _imagine(self, action: Action, inputs: dict[str, Any]) -> dict[str, Any]:
-        """Outputs as if the step had been done; what its inputs name is looked up."""
-        known = dict(inputs)
-        for name, form in action.form.model_fields.items():
-            for mark in form.metadata:
-                value = known.get(name)
-                if isinstance(mark, LooksUp) and isinstance(value, str) and not is_made_up(value):
-                    known[name] = await mark.look_up(self._catalog.client(action.service), value)
-        return {output.name: made_up(output, known) for output in action.outputs}
 
     async def skip(self, key: str, action: str, inputs: dict[str, Any], error: ConnectorError | None) -> None:
         self._add(key, action, "skipped", inputs, dict(EMPTY), error)
@@ -127,6 +97,43 @@ class _DryPort:
         }
         self.steps.append(step)
         self._show(step)
+
+
+class _DryPort(UnrecordedPort):
+    def __init__(self, catalog: Catalog, show: Show) -> None:
+        super().__init__(show)
+        self._catalog = catalog
+
+    async def step(self, step: CompiledAction, inputs: dict[str, Any]) -> Mapping[str, Any]:
+        action, key = step.action, self._key
+        sends = action.effect != "read" or any(is_made_up(value) for value in inputs.values())
+        try:
+            outputs = await (self._imagine(action, inputs) if sends else self._read(step, inputs))
+        except Permanent:
+            raise  # the interpreter decides, and has it shown
+        except NeedsInvite as problem:
+            raise Permanent(problem.code, problem.message, hint=problem.hint) from problem
+        except ConnectorError as problem:
+            self._add(key, action.id, "failed", inputs, {}, problem)
+            raise
+        self._add(key, action.id, "not_sent" if sends else "succeeded", inputs, outputs, None)
+        return action.restore(outputs)
+
+    async def _read(self, step: CompiledAction, inputs: dict[str, Any]) -> dict[str, Any]:
+        action = step.action
+        extra = {"wanted": step.wanted} if action.takes_wanted else {}
+        result: BaseModel = await action.function(self._catalog.client(action.service), **inputs, **extra)
+        return result.model_dump(mode="json")
+
+    async def _imagine(self, action: Action, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Outputs as if the step had been done; what its inputs name is looked up."""
+        known = dict(inputs)
+        for name, form in action.form.model_fields.items():
+            for mark in form.metadata:
+                value = known.get(name)
+                if isinstance(mark, LooksUp) and isinstance(value, str) and not is_made_up(value):
+                    known[name] = await mark.look_up(self._catalog.client(action.service), value)
+        return {output.name: made_up(output, known) for output in action.outputs}
 
 
 def made_up(output: Output, inputs: Mapping[str, Any]) -> Any:

@@ -67,11 +67,6 @@ class Linking:
         """The account's address, for people."""
         return self._settings.agent_base
 
-    @property
-    def home(self) -> str:
-        """Where consent is asked for: scheme and host."""
-        return self._settings.base
-
     def address(self, *, redirect: str, state: str) -> tuple[str, str]:
         """The page at Zendesk that asks for consent, and the secret of PKCE that `finish` needs."""
         verifier = new_verifier()

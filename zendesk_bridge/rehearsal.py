@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from zendesk_bridge.dry import made_up
+from zendesk_bridge.dry import UnrecordedPort, made_up
 from zendesk_bridge.flows.catalog import Catalog, in_words
 from zendesk_bridge.flows.compiled import CompiledAction, CompiledFlow
 from zendesk_bridge.flows.document import Document, DocumentProblem
 from zendesk_bridge.flows.errors import ConnectorError, FlowError, Permanent
-from zendesk_bridge.flows.interpreter import EMPTY, interpret
-from zendesk_bridge.flows.model import rfc3339, utc_now
+from zendesk_bridge.flows.interpreter import interpret
 
 #: How the files end.
 SUFFIX = ".test.yml"
@@ -127,29 +125,14 @@ def _differences(
                 yield f"step {key}, input {name}: {value!r} was expected, {found!r}"
 
 
-class _Port:
+class _Port(UnrecordedPort):
     """Answers as the test says."""
 
     def __init__(self, case: Case) -> None:
-        self.steps: list[dict[str, Any]] = []
+        super().__init__(lambda step: None)
         # Keys of answers that were given.
         self.asked: set[str] = set()
         self._case = case
-        self._key = ""
-        self._began = utc_now()
-
-    async def begins(self, key: str, action: str) -> dt.datetime:
-        self._key, self._began = key, utc_now()
-        return self._began
-
-    def recorded(self, key: str) -> Mapping[str, Any] | None:
-        return None
-
-    def meanwhile(self, work: Callable[[], None]) -> None:
-        """There is nothing to wait for."""
-
-    def read_ahead(self, step: CompiledAction, inputs: dict[str, Any], moment: dt.datetime) -> None:
-        """Leaves the read to its turn."""
 
     async def step(self, step: CompiledAction, inputs: dict[str, Any]) -> Mapping[str, Any]:
         # In a loop one pass may have an answer of its own.
@@ -167,44 +150,3 @@ class _Port:
         outputs |= answer or {}
         self._add(self._key, step.action_id, "succeeded" if reads else "not_sent", inputs, outputs, None)
         return step.action.restore(outputs)
-
-    async def sleep(self, key: str, action: str, until: Callable[[], dt.datetime]) -> Mapping[str, Any]:
-        return await self.note(key, action, {"until": rfc3339(until())})
-
-    async def note(self, key: str, action: str, outputs: dict[str, Any]) -> Mapping[str, Any]:
-        self._add(key, action, "succeeded", {}, outputs, None)
-        return outputs
-
-    async def skip(self, key: str, action: str, inputs: dict[str, Any], error: ConnectorError | None) -> None:
-        self._add(key, action, "skipped", inputs, dict(EMPTY), error)
-
-    async def fail(self, key: str, action: str, inputs: dict[str, Any], error: ConnectorError) -> None:
-        self._add(key, action, "failed", inputs, {}, error)
-
-    async def excuse(self, key: str, action: str, inputs: dict[str, Any], error: ConnectorError) -> Mapping[str, Any]:
-        outputs = {"error": error.as_json()}
-        self._add(key, action, "skipped", inputs, outputs, error)
-        return outputs
-
-    def _add(
-        self,
-        key: str,
-        action: str,
-        status: str,
-        inputs: dict[str, Any],
-        outputs: dict[str, Any],
-        error: ConnectorError | None,
-    ) -> None:
-        self.steps.append(
-            {
-                "key": key,
-                "action": action,
-                "status": status,
-                "inputs": inputs,
-                "outputs": outputs,
-                "error": error.as_json() if error else None,
-                "attempts": 1,
-                "started_at": rfc3339(self._began),
-                "finished_at": rfc3339(utc_now()),
-            }
-        )

@@ -256,14 +256,8 @@ class Subscription:
 
     async def _trigger_of(self, made: Made) -> str | None:
         """Our trigger, where a sudden end kept us from noting it."""
-        path: str | None = "/api/v2/triggers.json?page[size]=100"
-        while path:
-            answer = await self._manage("GET", path)
-            for each in answer.get("triggers") or ():
-                if made.mark in str(each.get("title")):
-                    return str(each["id"])
-            path = _next_page(answer)
-        return None
+        found = await self._marked(made, "/api/v2/triggers.json?page[size]=100", "triggers", "title")
+        return None if found is None else str(found["id"])
 
     async def _test(self, made: Made) -> str:
         """Has Zendesk send a request, and says how it was answered."""
@@ -362,11 +356,15 @@ class Subscription:
                     raise
                 return None
             return webhook if isinstance(webhook, dict) else None
-        path: str | None = "/api/v2/webhooks?filter[name_contains]=Zendesk+Connector&page[size]=100"
+        path = "/api/v2/webhooks?filter[name_contains]=Zendesk+Connector&page[size]=100"
+        return await self._marked(made, path, "webhooks", "description")
+
+    async def _marked(self, made: Made, path: str | None, listed: str, where: str) -> Mapping[str, Any] | None:
+        """The one of a list, page by page, that has our mark in a field."""
         while path:
             answer = await self._manage("GET", path)
-            for each in answer.get("webhooks") or ():
-                if made.mark in str(each.get("description")):
+            for each in answer.get(listed) or ():
+                if made.mark in str(each.get(where)):
                     return dict(each)
             path = _next_page(answer)
         return None

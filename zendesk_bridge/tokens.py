@@ -148,8 +148,8 @@ class StoredTokens:
         if self._unsaved is not None:
             await self.save(self._unsaved)
         pair = await self.load(settings)
-        was_refused = refused and used is not None and used.access == pair.access
         is_due = used is not None and used.access == pair.access
+        was_refused = refused and is_due
         if not pair.is_spent and not is_due and time.time() < pair.renew_at:
             return pair
         if pair.refresh is None and not was_refused and time.time() < pair.expires_at:
