@@ -155,10 +155,13 @@ async def test_a_burst_survives_kills_at_any_moment_each_ticket_is_told_of_once(
         process = await host.serve(sys.executable, "-c", QUICK)
         burst, coming = untold + coming[:8], coming[8:]
         told += 8
-        if round % 2:
-            _kill_at_post(host, process, chance.randint(1, 6))
-        else:
-            asyncio.get_running_loop().call_later(chance.uniform(0.05, 0.3), process.kill)
+        match round % 3:
+            case 0:
+                _kill_at_read(host, process)
+            case 1:
+                _kill_at_post(host, process, chance.randint(1, 6))
+            case _:
+                asyncio.get_running_loop().call_later(chance.uniform(0.05, 0.3), process.kill)
         untold = await host.tell(burst)
         await asyncio.wait_for(process.wait(), 10)
         runs = host.runs()
@@ -169,8 +172,19 @@ async def test_a_burst_survives_kills_at_any_moment_each_ticket_is_told_of_once(
     assert interrupted["running"] + interrupted["queued"] > interrupted["notify"]  # and some elsewhere
     await host.serve(sys.executable, "-c", QUICK)
     assert await host.tell(events) == []  # Zendesk delivers what was not taken again, and here all the rest too
-    await host.until(lambda: host.all_succeeded(40))
+    await host.until(lambda: host.all_succeeded(40), within=60)  # a message a second to each agent
     assert host.messages() == {str(event["detail"]["id"]): 1 for event in events}
+
+
+def _kill_at_read(host: Host, process: asyncio.subprocess.Process) -> None:
+    """Kills when Zendesk is asked for tickets the next time, and before it has answered."""
+
+    def look(path: str) -> None:
+        if "/tickets" in path:
+            host.zendesk.state.on_request.remove(look)
+            process.kill()
+
+    host.zendesk.state.on_request.append(look)
 
 
 def _kill_at_post(host: Host, process: asyncio.subprocess.Process, number: int) -> None:

@@ -25,6 +25,8 @@ async def gate(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Lets a request through, or shows the fault a test asked for; writes the call down either way."""
     state = request.app[STATE]
     at = state.clock()
+    for listener in state.on_request:
+        listener(request.path)
     fault = _strike(state, request.path)
     if fault is not None and fault.delay > 0:
         await asyncio.sleep(fault.delay)

@@ -133,6 +133,8 @@ class ZendeskState:
 
     faults: list[Fault] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
+    # Called with each request's path before it is answered.
+    on_request: list[Callable[[str], None]] = field(default_factory=list)
 
     # Side-loads that are never sent: users, organizations, groups, metric_sets.
     leave_out: set[str] = field(default_factory=set)
