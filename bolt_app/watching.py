@@ -37,4 +37,6 @@ async def watch(
 
 
 def _retries(run: dict[str, Any]) -> bool:
-    return run["status"] == "waiting" and bool(run["error"]) and run["error"]["code"] in ("limit", "unavailable")
+    return (
+        run["status"] == "waiting" and bool(run["error"]) and run["error"]["code"] in ("limit", "unavailable", "retry")
+    )

@@ -30,7 +30,7 @@ from zendesk_bridge.flows.history import Wanted
 from zendesk_bridge.flows.journal import Journal, Lock, connect_to_read, storage_error
 from zendesk_bridge.flows.library import Library, check
 from zendesk_bridge.flows.model import Event, Problem, Readiness, Run, StoredFlow, rfc3339, utc_now
-from zendesk_bridge.flows.port import Timing
+from zendesk_bridge.flows.pauses import Timing
 from zendesk_bridge.flows.reference import reference
 from zendesk_bridge.flows.retention import Keep, Retention
 from zendesk_bridge.flows.runner import Runner

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
@@ -13,7 +14,7 @@ from zendesk_bridge.flows.catalog import Action, Catalog, Output
 from zendesk_bridge.flows.compiled import CompiledAction, CompiledFlow
 from zendesk_bridge.flows.context import Context, working_on
 from zendesk_bridge.flows.errors import ConnectorError, NeedsInvite, Permanent
-from zendesk_bridge.flows.interpreter import EMPTY, interpret
+from zendesk_bridge.flows.interpreter import EMPTY, Pass, interpret
 from zendesk_bridge.flows.model import Event, rfc3339, utc_now
 
 #: The message id of a message that was not sent.
@@ -33,7 +34,7 @@ class LooksUp(Protocol):
         """What the service calls it. Raises ConnectorError where it is not there."""
 
 
-class UnrecordedPort:
+class UnrecordedPort(ABC):
     """Where a flow meets no journal: each step is shown as it ends, nothing waits. What a step does is for others."""
 
     def __init__(self, show: Show) -> None:
@@ -41,6 +42,9 @@ class UnrecordedPort:
         self._show = show
         self._began = utc_now()
         self._key = ""
+
+    @abstractmethod
+    async def step(self, step: CompiledAction, inputs: dict[str, Any]) -> Mapping[str, Any]: ...
 
     async def begins(self, key: str, action: str) -> dt.datetime:
         self._key = key
@@ -50,10 +54,14 @@ class UnrecordedPort:
     def recorded(self, key: str) -> Mapping[str, Any] | None:
         return None
 
-    def meanwhile(self, work: Callable[[], None]) -> None:
+    async def passes(self, passes: Mapping[str, Pass], at_once: int) -> list[dict[str, Any]]:
+        """One after the other: that is easier to follow."""
+        return [await each(self) for each in passes.values()]
+
+    def meanwhile(self, work: Callable[[], None]) -> None:  # noqa: B027 - nothing is what it does
         """Does nothing: steps one after the other are easier to follow."""
 
-    def read_ahead(self, step: CompiledAction, inputs: dict[str, Any], moment: dt.datetime) -> None:
+    def read_ahead(self, step: CompiledAction, inputs: dict[str, Any], moment: dt.datetime) -> None:  # noqa: B027
         """Leaves the read to its turn."""
 
     async def sleep(self, key: str, action: str, until: Callable[[], dt.datetime]) -> Mapping[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from zendesk_bridge.account import ZendeskSettings
-from zendesk_bridge.flows.port import Timing
+from zendesk_bridge.flows.pauses import Timing
 from zendesk_bridge.flows.retention import Keep
 from zendesk_bridge.poller import Polling
 

@@ -380,6 +380,10 @@ def in_words(problem: Any) -> str:
             return f"{str(given)[:60]!r} is none of {about['expected']}"
         case "too_short":
             return f"at least {about['min_length']} is needed"
+        case "greater_than_equal":
+            return f"{about['ge']:g} is the least, not {given}"
+        case "less_than_equal":
+            return f"{about['le']:g} is the most, not {given}"
         case "string_too_short":
             return "it is empty"
         case "string_too_long":

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 
 from zendesk_bridge.flows import store
+from zendesk_bridge.flows.definition import Flow, LoopStep, every_step
 from zendesk_bridge.flows.errors import ConnectorError, NotFound
-from zendesk_bridge.flows.model import Run, RunStatus, utc_now
+from zendesk_bridge.flows.model import Run, RunStatus, StepRun, utc_now
+
+_PASS = re.compile(r"\[(\d+)\]\.")
 
 
 def existing(connection: sqlite3.Connection, run_id: str) -> Run:
@@ -30,24 +34,52 @@ def cancel(connection: sqlite3.Connection, run_id: str) -> tuple[Run, RunStatus]
 
 
 def retry(connection: sqlite3.Connection, run_id: str, key: str | None) -> Run:
-    """Queues a run again, from a step on or from the first that is not over. Raises NotFound, ConnectorError."""
+    """Queues a run again, from a step on or from what is not over. Raises NotFound, ConnectorError."""
     run = existing(connection, run_id)
     if not run.status.ended:
         raise _still_going(run)
     if run.status is RunStatus.SUCCEEDED and key is None:
         raise ConnectorError("succeeded", "The run has succeeded", hint="Nothing is left to be done again.")
     steps = store.select_steps(connection, run_id)
-    first = next((step for step in steps if (step.key == key if key else not step.is_over)), None)
-    if key and first is None:
+    if key is None:
+        # A step that is in doubt keeps its mark, and is looked for before it is sent again.
+        again = [step for step in steps if not step.is_over and step.begun_at is None]
+    else:
+        again = _from(key, steps, store.select_definition(connection, run.flow, run.version))
+    if key and not again:
         raise NotFound("no_step", f"The run has no step {key!r}")
-    if first is not None and (key or first.begun_at is None):
-        store.delete_steps_from(connection, run_id, first.seq)
+    if again:
+        store.delete_steps(connection, run_id, [step.seq for step in again])
         run.retries += 1
-    # Else the step under way is in doubt: it keeps its mark, and is looked for before it is sent again.
     run.status, run.finished_at, run.error, run.note = RunStatus.QUEUED, None, None, None
     run.waiting_since = None
     store.update_run(connection, run)
     return run
+
+
+def _from(key: str, steps: list[StepRun], flow: Flow | None) -> list[StepRun]:
+    """A step and all that came after it, but what other items of a loop did at the same time."""
+    first = next((step for step in steps if step.key == key), None)
+    if first is None:
+        return []
+    loops = [step for _, step in every_step(flow.steps)] if flow else []
+    at_once = {step.key for step in loops if isinstance(step, LoopStep) and step.loop.at_once > 1}
+    own = _passes(key, at_once)
+
+    def is_beside(other: str) -> bool:
+        return any(own.get(loop, number) != number for loop, number in _passes(other, at_once).items())
+
+    return [step for step in steps if step.seq >= first.seq and not is_beside(step.key)]
+
+
+def _passes(key: str, loops: set[str]) -> dict[str, str]:
+    """Which passes of these loops a step belongs to: the loop's key in the history to the item's number."""
+    found = {}
+    for match in _PASS.finditer(key):
+        loop = key[: match.start()]
+        if loop.rpartition(".")[2] in loops:
+            found[loop] = match[1]
+    return found
 
 
 def _still_going(run: Run) -> ConnectorError:

@@ -111,6 +111,7 @@ class CompiledLoop(CompiledStep):
 
     each: Template
     limit: int
+    at_once: int
     block: Block
 
 
@@ -225,6 +226,7 @@ class _Compiler:
                 tells_time=_tells_time([*asked, each]),
                 each=each,
                 limit=step.loop.limit,
+                at_once=step.loop.at_once,
                 block=self.block(step.loop.steps, repeats=True),
             )
         return self._simple(step, shared, asked)

@@ -65,21 +65,95 @@ class TriggerReference(BaseModel):
 class _Step(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    key: str = Field(pattern=STEP_KEY)
-    only_if: OnlyIf | None = None
+    key: str = Field(pattern=STEP_KEY, description="Later steps use its outputs as {{ key.output }}.")
+    only_if: OnlyIf | None = Field(
+        default=None,
+        description="Conditions; where they do not hold the step is skipped, or with `else: stop` the run ends.",
+    )
+
+
+class Duration(BaseModel):
+    """How long: days, hours, minutes and seconds add up."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    days: float | None = Field(default=None, ge=0, le=366, description="A number.")
+    hours: float | None = Field(default=None, ge=0, le=8784, description="A number.")
+    minutes: float | None = Field(default=None, ge=0, le=527_040, description="A number.")
+    seconds: float | None = Field(default=None, ge=0, le=31_622_400, description="A number.")
+
+    @property
+    def total(self) -> float | None:
+        """In seconds; None where nothing is given."""
+        given = ((self.days, 86_400), (self.hours, 3600), (self.minutes, 60), (self.seconds, 1))
+        durations = [value * unit for value, unit in given if value is not None]
+        return sum(durations) if durations else None
+
+
+class Span(Duration):
+    """A duration that is more than nothing."""
+
+    @model_validator(mode="after")
+    def _is_some(self) -> Span:
+        if not self.total:
+            raise PydanticCustomError("no_duration", "give days, hours, minutes or seconds, such as `minutes: 10`")
+        return self
+
+
+class Retry(BaseModel):
+    """How a step is tried again."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    attempts: int = Field(
+        default=5, ge=1, le=100, description="How often it is tried at most, the first time included; 5 if left out."
+    )
+    wait: Span = Field(
+        default=Span(seconds=1), description="Before the second try: `{seconds: 30}`; a second if left out."
+    )
+    backoff: float = Field(
+        default=2,
+        ge=1,
+        le=10,
+        description="So many times longer before each further try, up to an hour; 2 if left out.",
+    )
+    # Beside what passes by itself, which is always tried again.
+    errors: list[str] = Field(
+        default_factory=list,
+        alias="for",
+        description="Codes of errors that are tried again too, such as `not_found`. Outages and limits always are.",
+    )
 
 
 class ActionStep(_Step):
     """One action with its inputs, under a key that later steps use."""
 
-    action: str
-    inputs: dict[str, Any] = Field(default_factory=dict)
-    # Skip the step, with empty outputs, where an input it needs is empty or its thing is not there.
-    optional: bool = False
-    # What to do where nobody can tell whether a message was sent: send again, go on without, or ask a person.
-    in_doubt: Literal["repeat", "skip", "ask"] = "ask"
-    # Where the step fails: the run fails, goes on, or does these steps and goes on; `{{ key.error.code }}` says why.
-    on_error: Literal["fail", "continue"] | Annotated[list[Step], Field(min_length=1)] = "fail"
+    action: str = Field(description="What it does, such as slack.send_direct_message.")
+    inputs: dict[str, Any] = Field(default_factory=dict, description="What the action gets.")
+    optional: bool = Field(
+        default=False,
+        description="`true`: skipped, with empty outputs, where an input it needs is empty or its thing is not there.",
+    )
+    in_doubt: Literal["repeat", "skip", "ask"] = Field(
+        default="ask",
+        description="Where nobody can tell whether a message was sent: `ask` a person (the run waits), `repeat`, or"
+        " `skip` it.",
+    )
+    on_error: Literal["fail", "continue"] | Annotated[list[Step], Field(min_length=1)] = Field(
+        default="fail",
+        description="Where the step fails: `fail` (the run fails), `continue`, or a list of steps that are done before"
+        " the run goes on. Later steps see why as `{{ key.error.code }}`, `.message`, `.hint`.",
+    )
+    retry: Retry | None = Field(
+        default=None,
+        description="How it is tried again. Left out, an outage is waited for up to seven days: from a second on, later"
+        " and later, up to a minute.",
+    )
+    timeout: Span | None = Field(
+        default=None,
+        description="How long it may take with all its waits, such as `{minutes: 10}`; then it fails with `timeout`. A"
+        " message that may have been sent is looked for all the same.",
+    )
 
     @field_validator("inputs", mode="before")
     @classmethod
@@ -104,12 +178,18 @@ class BranchStep(_Step):
 
 
 class Loop(BaseModel):
-    """Steps that run once for each item of a list, one item after the other."""
+    """Steps that run once for each item of a list."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     each: str = Field(min_length=1, description="A variable that is a list, such as {{ ticket.tags }}.")
     limit: int = Field(default=100, ge=1, le=1000, description="With more items than this the step fails.")
+    at_once: int = Field(
+        default=1,
+        ge=1,
+        le=50,
+        description="How many items are under way at once; 1 if left out: one after the other, in order.",
+    )
     steps: list[Step] = Field(min_length=1)
 
 
@@ -119,14 +199,9 @@ class LoopStep(_Step):
     loop: Loop
 
 
-class Wait(BaseModel):
+class Wait(Duration):
     """How long, or until when: a duration, a time, or a time of day somewhere."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    days: float | None = Field(default=None, ge=0, le=366)
-    hours: float | None = Field(default=None, ge=0, le=8784)
-    minutes: float | None = Field(default=None, ge=0, le=527_040)
     until: str | None = Field(default=None, min_length=1, description="A time, such as {{ ticket.due_at }}.")
     at: str | None = Field(
         default=None, pattern=r"^([01]?[0-9]|2[0-3]):[0-5][0-9]$", description="The next time it is so late: 09:00."
@@ -137,18 +212,10 @@ class Wait(BaseModel):
         description="Whose clock: Europe/Berlin, or {{ assignee.iana_time_zone }}; else UTC.",
     )
 
-    @property
-    def seconds(self) -> float | None:
-        """The duration; None where it is none."""
-        given = ((self.days, 86_400), (self.hours, 3600), (self.minutes, 60))
-        durations = [value * unit for value, unit in given if value is not None]
-        return sum(durations) if durations else None
-
     @model_validator(mode="after")
     def _one_way(self) -> Wait:
-        durations = any(value is not None for value in (self.days, self.hours, self.minutes))
-        if durations + (self.until is not None) + (self.at is not None) != 1:
-            raise PydanticCustomError("one_way", "give days, hours or minutes; or `until`; or `at`")
+        if (self.total is not None) + (self.until is not None) + (self.at is not None) != 1:
+            raise PydanticCustomError("one_way", "give days, hours, minutes or seconds; or `until`; or `at`")
         if self.zone is not None and self.at is None:
             raise PydanticCustomError("one_way", "`zone` goes with `at`")
         return self

@@ -20,6 +20,8 @@ from zendesk_bridge.flows.definition import (
     Flow,
     Loop,
     OnlyIf,
+    Retry,
+    Span,
     Stop,
     TriggerReference,
     Wait,
@@ -99,7 +101,7 @@ def _shape_problem(document: Document, file: str, error: Any) -> Problem:
     elif type_ == "literal_error":
         expected = [word.strip("' ") for word in error["ctx"]["expected"].replace(" or ", ", ").split(",")]
         suggestion = did_you_mean(nearest(str(given), expected))
-    elif type_ == "one_way":
+    elif type_ in ("one_way", "no_duration"):
         message = f"{name}: {error['msg']}"
     elif type_ == "too_short" and path == ["steps"]:
         message = "a flow needs at least one step"
@@ -138,7 +140,8 @@ def _place(location: Iterable[Any]) -> tuple[list[Any], type[BaseModel]]:
             kinds[-1] = _TAGS[str(part)]
             continue
         path.append(part)
-        kinds.append(_BELOW.get(str(part), kinds[-1]) if isinstance(part, str) else kinds[-1])
+        below = _BELOW_RETRY if kinds[-1] is Retry else _BELOW
+        kinds.append(below.get(str(part), kinds[-1]) if isinstance(part, str) else kinds[-1])
     return path, kinds[-2] if len(kinds) > 1 and path and isinstance(path[-1], str) else kinds[-1]
 
 
@@ -155,7 +158,10 @@ _BELOW: dict[str, type[BaseModel]] = {
     "loop": Loop,
     "wait": Wait,
     "stop": Stop,
+    "retry": Retry,
+    "timeout": Span,
 }
+_BELOW_RETRY: dict[str, type[BaseModel]] = {"wait": Span}
 
 
 def _fields(model: type[BaseModel]) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from textwrap import shorten
 from typing import Any, Protocol
@@ -31,6 +31,10 @@ from zendesk_bridge.flows.moments import moment_of, next_time_of_day
 EMPTY: Mapping[str, Any] = {}
 
 
+#: One pass of a loop, on the port that is its own.
+Pass = Callable[["Port"], Awaitable[dict[str, Any]]]
+
+
 class Port(Protocol):
     """Where a flow meets the world. The journal implements it; so does a dry run."""
 
@@ -48,6 +52,13 @@ class Port(Protocol):
 
     async def note(self, key: str, action: str, outputs: dict[str, Any]) -> Mapping[str, Any]:
         """Records what a step without an action came to; returns it."""
+
+    async def passes(self, passes: Mapping[str, Pass], at_once: int) -> list[dict[str, Any]]:
+        """Does the passes of a loop, so many at a time, each on the port it is given; returns their results in order.
+
+        Args:
+            passes: by what the keys of their steps begin with.
+        """
 
     def meanwhile(self, work: Callable[[], None]) -> None:
         """Does something while the next step waits for its answer, if it does, and nothing is recorded of it."""
@@ -83,87 +94,10 @@ async def interpret(flow: CompiledFlow, trigger: Values, port: Port) -> str | No
         ConnectorError: the step that failed is recorded with it.
     """
     try:
-        await _walk(flow.steps, {"trigger": trigger}, port, "")
+        await _Walk(port, {"trigger": trigger}).through(flow.steps)
     except _Ended as end:
         return end.note
     return None
-
-
-async def _walk(block: Block, variables: dict[str, Any], port: Port, place: str) -> None:
-    """Runs steps one after the other; what they come to is in `variables` then.
-
-    Args:
-        place: what stands before their keys in the history, so that each pass of a loop is told apart.
-    """
-    for each in block:
-        key = place + each.key
-        moment = await port.begins(key, each.action_id)
-        outputs = port.recorded(key)
-        if outputs and not isinstance(each, CompiledBranch | CompiledLoop | CompiledStop):
-            variables[each.key] = outputs
-            _leave_empty(each, variables)
-            if isinstance(each, CompiledAction) and each.remedy and outputs.keys() == {"error"}:
-                await _walk(each.remedy, variables, port, place)
-            continue
-        values = each.values(variables, moment)
-        variables[each.key] = EMPTY
-        _leave_empty(each, variables)
-        inputs: dict[str, Any] = {}
-        try:
-            if not each.applies(values):
-                if outputs is None:
-                    await port.skip(key, each.action_id, {}, None)
-                # The process may have ended between the skipped step and the end of its run.
-                if each.stops:
-                    raise _Ended(f"ended before {key!r}: its conditions do not hold")
-                continue
-            if not isinstance(each, CompiledAction):
-                variables[each.key] = await _control(each, values, variables, port, place, outputs)
-                continue
-            if outputs is not None:
-                continue
-            inputs = each.render(values)
-            missing = each.missing(inputs)
-            if missing is not None and each.step.optional:
-                await port.skip(key, each.action_id, inputs, None)
-                continue
-            if missing is not None:
-                raise _missing_input(each, missing)
-            valid = each.action.validate(inputs)
-        except _Told as problem:
-            raise problem.error from problem.error.__cause__
-        except FlowError as problem:
-            named = FlowError(problem.code, f"Step {key!r}: {problem.message}", hint=problem.hint)
-            if isinstance(each, CompiledAction) and each.goes_on:
-                await _remedy(each, inputs, named, variables, port, place)
-                continue
-            await port.fail(key, each.action_id, inputs, named)
-            raise named from problem
-        if each.ahead:
-            port.meanwhile(partial(_read_ahead, each.ahead, variables, port))
-        try:
-            variables[each.key] = await port.step(each, valid)
-        except Permanent as problem:
-            if each.step.optional:
-                await port.skip(key, each.action_id, inputs, problem)
-            elif each.goes_on:
-                await _remedy(each, inputs, problem, variables, port, place)
-            else:
-                await port.fail(key, each.action_id, inputs, problem)
-                raise
-
-
-async def _remedy(
-    each: CompiledAction,
-    inputs: dict[str, Any],
-    problem: ConnectorError,
-    variables: dict[str, Any],
-    port: Port,
-    place: str,
-) -> None:
-    """Goes on after a step that failed, as the flow says."""
-    variables[each.key] = await port.excuse(place + each.key, each.action_id, inputs, problem)
-    await _walk(each.remedy, variables, port, place)
 
 
 class _Told(Exception):
@@ -174,93 +108,155 @@ class _Told(Exception):
         self.error = error
 
 
-async def _control(
-    each: CompiledStep,
-    values: Values,
-    variables: dict[str, Any],
-    port: Port,
-    place: str,
-    recorded: Mapping[str, Any] | None,
-) -> Mapping[str, Any]:
-    """Does a step that says what happens next. Raises FlowError, _Ended, _Told."""
-    key = place + each.key
-    match each:
-        case CompiledBranch():
-            return await _branch(each, values, variables, port, place, recorded)
-        case CompiledLoop():
-            return await _loop(each, values, variables, port, place, recorded)
-        case CompiledWait():
-            return await port.sleep(key, each.action_id, lambda: _until(each, values))
-        case CompiledSet():
-            return await port.note(key, each.action_id, filled(each.names, values))
-        case CompiledStop():
-            message = each.message.text(values, as_text).strip()
-            if each.fails:
-                raise FlowError("stopped", message or "the flow stops here")
-            if recorded is None:
-                await port.note(key, each.action_id, {"message": message} if message else {})
-            raise _Ended(message or f"ended at {key!r}")
-    raise AssertionError(each)
+class _Walk:
+    """A way through a flow, or one pass of a loop."""
 
+    def __init__(self, port: Port, variables: dict[str, Any], place: str = "") -> None:
+        """
+        Args:
+            variables: what steps come to is added to them.
+            place: what stands before the steps' keys in the history, so that each pass of a loop is told apart.
+        """
+        self._port = port
+        self._variables = variables
+        self._place = place
 
-async def _branch(
-    each: CompiledBranch,
-    values: Values,
-    variables: dict[str, Any],
-    port: Port,
-    place: str,
-    recorded: Mapping[str, Any] | None,
-) -> Mapping[str, Any]:
-    if recorded:
-        outputs = recorded
-    else:
-        taken = next((number for number, (when, _) in enumerate(each.cases, 1) if when.holds(values)), None)
-        outputs = await port.note(place + each.key, each.action_id, {"case": "else" if taken is None else taken})
-    case = outputs["case"]
-    block = each.otherwise if case == "else" else each.cases[case - 1][1]
-    await _inside(block, variables, port, place)
-    return outputs
+    async def through(self, block: Block) -> None:
+        """Runs steps one after the other. Raises ConnectorError, _Ended."""
+        port, variables = self._port, self._variables
+        for each in block:
+            key = self._place + each.key
+            moment = await port.begins(key, each.action_id)
+            outputs = port.recorded(key)
+            if outputs and not isinstance(each, CompiledBranch | CompiledLoop | CompiledStop):
+                variables[each.key] = outputs
+                _leave_empty(each, variables)
+                if isinstance(each, CompiledAction) and each.remedy and outputs.keys() == {"error"}:
+                    await self.through(each.remedy)
+                continue
+            values = each.values(variables, moment)
+            variables[each.key] = EMPTY
+            _leave_empty(each, variables)
+            inputs: dict[str, Any] = {}
+            try:
+                if not each.applies(values):
+                    if outputs is None:
+                        await port.skip(key, each.action_id, {}, None)
+                    # The process may have ended between the skipped step and the end of its run.
+                    if each.stops:
+                        raise _Ended(f"ended before {key!r}: its conditions do not hold")
+                    continue
+                if not isinstance(each, CompiledAction):
+                    variables[each.key] = await self._control(each, values, outputs)
+                    continue
+                if outputs is not None:
+                    continue
+                inputs = each.render(values)
+                missing = each.missing(inputs)
+                if missing is not None and each.step.optional:
+                    await port.skip(key, each.action_id, inputs, None)
+                    continue
+                if missing is not None:
+                    raise _missing_input(each, missing)
+                valid = each.action.validate(inputs)
+            except _Told as problem:
+                raise problem.error from problem.error.__cause__
+            except FlowError as problem:
+                named = FlowError(problem.code, f"Step {key!r}: {problem.message}", hint=problem.hint)
+                if isinstance(each, CompiledAction) and each.goes_on:
+                    await self._remedy(each, inputs, named)
+                    continue
+                await port.fail(key, each.action_id, inputs, named)
+                raise named from problem
+            if each.ahead:
+                port.meanwhile(partial(_read_ahead, each.ahead, variables, port))
+            try:
+                variables[each.key] = await port.step(each, valid)
+            except Permanent as problem:
+                if each.step.optional:
+                    await port.skip(key, each.action_id, inputs, problem)
+                elif each.goes_on:
+                    await self._remedy(each, inputs, problem)
+                else:
+                    await port.fail(key, each.action_id, inputs, problem)
+                    raise
 
+    async def _remedy(self, each: CompiledAction, inputs: dict[str, Any], problem: ConnectorError) -> None:
+        """Goes on after a step that failed, as the flow says."""
+        self._variables[each.key] = await self._port.excuse(self._place + each.key, each.action_id, inputs, problem)
+        await self.through(each.remedy)
 
-async def _loop(
-    each: CompiledLoop,
-    values: Values,
-    variables: dict[str, Any],
-    port: Port,
-    place: str,
-    recorded: Mapping[str, Any] | None,
-) -> Mapping[str, Any]:
-    key = place + each.key
-    if recorded:
-        items = recorded["items"]
-    else:
-        items = each.each.value(values)
-        items = [] if items is None else items
-        if not isinstance(items, list):
-            raise FlowError("not_a_list", f"each: {shorten(as_text(items), 60)!r} is no list")
-        if len(items) > each.limit:
-            raise FlowError("too_many", f"there are {len(items)} items, more than the limit of {each.limit}")
-        await port.note(key, each.action_id, {"items": items})
-    results = []
-    for index, item in enumerate(items, 1):
-        inner = {**variables, "item": item, "index": index}
-        await _inside(each.block, inner, port, f"{key}[{index}].")
-        results.append({step.key: inner[step.key] for step in each.block})
-    return {"items": items, "count": len(items), "results": results}
+    async def _control(
+        self, each: CompiledStep, values: Values, recorded: Mapping[str, Any] | None
+    ) -> Mapping[str, Any]:
+        """Does a step that says what happens next. Raises FlowError, _Ended, _Told."""
+        key, port = self._place + each.key, self._port
+        match each:
+            case CompiledBranch():
+                return await self._branch(each, values, recorded)
+            case CompiledLoop():
+                return await self._loop(each, values, recorded)
+            case CompiledWait():
+                return await port.sleep(key, each.action_id, lambda: _until(each, values))
+            case CompiledSet():
+                return await port.note(key, each.action_id, filled(each.names, values))
+            case CompiledStop():
+                message = each.message.text(values, as_text).strip()
+                if each.fails:
+                    raise FlowError("stopped", message or "the flow stops here")
+                if recorded is None:
+                    await port.note(key, each.action_id, {"message": message} if message else {})
+                raise _Ended(message or f"ended at {key!r}")
+        raise AssertionError(each)
 
+    async def _branch(
+        self, each: CompiledBranch, values: Values, recorded: Mapping[str, Any] | None
+    ) -> Mapping[str, Any]:
+        if recorded:
+            outputs = recorded
+        else:
+            taken = next((number for number, (when, _) in enumerate(each.cases, 1) if when.holds(values)), None)
+            case = {"case": "else" if taken is None else taken}
+            outputs = await self._port.note(self._place + each.key, each.action_id, case)
+        case = outputs["case"]
+        await self._inside(each.otherwise if case == "else" else each.cases[case - 1][1])
+        return outputs
 
-async def _inside(block: Block, variables: dict[str, Any], port: Port, place: str) -> None:
-    try:
-        await _walk(block, variables, port, place)
-    except FlowError as problem:
-        raise _Told(problem) from problem
+    async def _loop(self, each: CompiledLoop, values: Values, recorded: Mapping[str, Any] | None) -> Mapping[str, Any]:
+        key = self._place + each.key
+        if recorded:
+            items = recorded["items"]
+        else:
+            items = each.each.value(values)
+            items = [] if items is None else items
+            if not isinstance(items, list):
+                raise FlowError("not_a_list", f"each: {shorten(as_text(items), 60)!r} is no list")
+            if len(items) > each.limit:
+                raise FlowError("too_many", f"there are {len(items)} items, more than the limit of {each.limit}")
+            await self._port.note(key, each.action_id, {"items": items})
+
+        async def once(index: int, place: str, port: Port) -> dict[str, Any]:
+            inner = {**self._variables, "item": items[index - 1], "index": index}
+            await _Walk(port, inner, place)._inside(each.block)
+            return {step.key: inner[step.key] for step in each.block}
+
+        places = [f"{key}[{index}]." for index in range(1, len(items) + 1)]
+        passes = {place: partial(once, index, place) for index, place in enumerate(places, 1)}
+        results = await self._port.passes(passes, each.at_once)
+        return {"items": items, "count": len(items), "results": results}
+
+    async def _inside(self, block: Block) -> None:
+        try:
+            await self.through(block)
+        except FlowError as problem:
+            raise _Told(problem) from problem
 
 
 def _until(each: CompiledWait, values: Values) -> dt.datetime:
     """When a wait is over. Raises FlowError."""
     now, wait = utc_now(), each.wait
-    if wait.seconds is not None:
-        return now + dt.timedelta(seconds=wait.seconds)
+    if wait.total is not None:
+        return now + dt.timedelta(seconds=wait.total)
     if each.until is not None:
         return moment_of(each.until.text(values, as_text))
     assert wait.at is not None

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from zendesk_bridge.flows.model import parse_time
 
 #: What a run may wait for; anything else counts as OTHER.
-REASONS = ("needs_invite", "needs_connection", "in_doubt", "limit", "unavailable")
+REASONS = ("needs_invite", "needs_connection", "in_doubt", "limit", "unavailable", "retry")
 OTHER = "other"
 _OPEN = ("queued", "running", "waiting")
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import hashlib
-import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from itertools import count
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -22,61 +22,23 @@ from zendesk_bridge.flows.errors import (
     Credentials,
     FlowError,
     NeedsInvite,
-    Paced,
     Permanent,
     Transient,
     Uncertain,
 )
-from zendesk_bridge.flows.interpreter import EMPTY
+from zendesk_bridge.flows.interpreter import EMPTY, Pass
 from zendesk_bridge.flows.journal import Journal
 from zendesk_bridge.flows.model import DECISION, Run, StepRun, StepStatus, parse_time, rfc3339, utc_now
+from zendesk_bridge.flows.patience import Patience
+from zendesk_bridge.flows.pauses import Halted, Stopping, Suspended, Timing
 from zendesk_bridge.flows.recording import Recording
+from zendesk_bridge.flows.together import together
 
 #: Told of each call of a step: the action's id, what was wrong, if anything, and the seconds it took.
 Observe = Callable[[str, BaseException | None, float], None]
 
 #: What a step may leave in the journal, in bytes of JSON.
 OUTPUT_LIMIT = 1024 * 1024
-
-
-@dataclass(frozen=True, kw_only=True)
-class Timing:
-    """The engine's waits, in seconds."""
-
-    # When to look for a message of which nobody knows whether it was sent, counted from its first sending.
-    looks: tuple[float, ...] = (15.0, 45.0)
-    # The first wait after an outage; it doubles up to the longest.
-    retry_first: float = 1.0
-    retry_longest: float = 60.0
-    # How long after its turn a run looks again that nobody woke.
-    turn_margin: float = 5.0
-    # How long a run waits for one thing before it fails.
-    patience: float = 7 * 86_400.0
-    # What a run has read is read anew after it waited for a person or a connection, if it is older than this;
-    # ten times as old where it merely waited for an answer.
-    fresh_for: float = 60.0
-
-
-class Suspended(Exception):
-    """A run stops here and goes on later."""
-
-    def __init__(
-        self,
-        *,
-        until: dt.datetime | None,
-        waiting_for: str | None = None,
-        error: dict[str, str] | None = None,
-        note: str | None = None,
-    ) -> None:
-        super().__init__(waiting_for or "time")
-        self.until = until
-        self.waiting_for = waiting_for
-        self.error = error
-        self.note = note
-
-
-class Stopping(Exception):
-    """The process ends: the run stays as it is and goes on after the next start."""
 
 
 def unobserved(action: str, problem: BaseException | None, seconds: float) -> None:
@@ -96,15 +58,26 @@ class Surroundings:
     observe: Observe = unobserved
     # When the effects under way were begun, by the clock that nobody sets: run and step to seconds.
     begun: dict[tuple[str, int], float] = field(default_factory=dict)
+    # The same of when steps are tried again: a run may be woken for another pass of a loop.
+    due: dict[tuple[str, int], float] = field(default_factory=dict)
 
 
 class RunPort:
     """The execution port of one run, over the journal."""
 
-    def __init__(self, run: Run, steps: list[StepRun], around: Surroundings, *, has_started: bool = True) -> None:
+    def __init__(
+        self,
+        run: Run,
+        steps: list[StepRun],
+        around: Surroundings,
+        *,
+        has_started: bool = True,
+        within: RunPort | None = None,
+    ) -> None:
         """
         Args:
             has_started: whether it is stored that the run has started; else that is stored with its first rows.
+            within: the port of the run, where this is the one of a pass of a loop.
         """
         self.run = run
         self._steps = steps
@@ -112,7 +85,19 @@ class RunPort:
         self._position = 0
         self._current: StepRun | None = None
         #: What is recorded of the run.
-        self.recording = Recording(run, around.journal, has_started=has_started)
+        self.recording: Recording = (
+            within.recording if within else Recording(run, around.journal, has_started=has_started)
+        )
+        # The numbers of the run's further steps, in the order in which they begin.
+        self._numbers: Iterator[int] = (
+            within._numbers if within else count(max((step.seq for step in steps), default=-1) + 1)
+        )
+        self._is_pass = within is not None
+        due = around.due if within else None
+        self._patience = Patience(run, self.recording, around.timing, due)
+        self._passes: tuple[RunPort, ...] = ()
+        #: Set where a pass must go no further: another of its loop has failed, or has ended the run.
+        self.halted = False
         # What is done while a step waits.
         self._meanwhile: asyncio.Handle | None = None
         # Reads that were begun before their turn, by step: when, with which inputs, and what they find.
@@ -123,13 +108,15 @@ class RunPort:
         if self._around.stopping():
             self.recording.flush()  # there may be no later
             raise Stopping
+        if self.halted:
+            raise Halted
         if self._position < len(self._steps):
             step = self._steps[self._position]
             if (step.key, step.action) != (key, action):
                 raise _mismatch(f"step {key!r} was to come, {step.key!r} is recorded")
         else:
             began = self._ahead[key][0] if key in self._ahead else utc_now()
-            step = StepRun(seq=self._position, key=key, action=action, status=StepStatus.RUNNING, started_at=began)
+            step = StepRun(seq=next(self._numbers), key=key, action=action, status=StepStatus.RUNNING, started_at=began)
             self._steps.append(step)
         self._position += 1
         self._current = step
@@ -167,18 +154,40 @@ class RunPort:
         return step.outputs
 
     def abandon(self, error: ConnectorError) -> None:
-        """After an error that no step expects: the step under way has failed with it."""
+        """After an error that no step expects: what is under way has failed with it."""
+        for each in self._passes:
+            each.abandon(error)
         step = self._current
         if step is not None and step.status in (StepStatus.RUNNING, StepStatus.WAITING):
             self._end(step, StepStatus.FAILED, step.inputs, error)
 
     def close(self) -> None:
         """Ends what was begun ahead of its turn and is not needed any more."""
-        self.recording.close()
+        if not self._is_pass:
+            self.recording.close()
         if self._meanwhile is not None:
             self._meanwhile.cancel()
         for _, _, task in self._ahead.values():
             task.cancel()
+
+    async def passes(self, passes: Mapping[str, Pass], at_once: int) -> list[dict[str, Any]]:
+        """Does the passes of a loop, so many at a time; returns their results in order."""
+        if at_once == 1:
+            return [await each(self) for each in passes.values()]
+        return await together(self, passes, at_once)
+
+    def branch_off(self, places: Iterable[str]) -> dict[str, RunPort]:
+        """A port for each pass of a loop: each meets the recorded steps of its own, in their order."""
+        met, ahead = self._steps[: self._position], self._steps[self._position :]
+        own: dict[str, list[StepRun]] = {place: [] for place in places}
+        mine: list[StepRun] = []
+        for step in ahead:
+            place = next((place for place in _places(step.key) if place in own), None)
+            (mine if place is None else own[place]).append(step)
+        self._steps = [*met, *mine]
+        ports = {place: RunPort(self.run, steps, self._around, within=self) for place, steps in own.items()}
+        self._passes = tuple(ports.values())
+        return ports
 
     def read_ahead(self, compiled: CompiledAction, inputs: dict[str, Any], moment: dt.datetime) -> None:
         """Begins a read before its turn: nothing that is still to come can change what it asks for.
@@ -258,20 +267,26 @@ class RunPort:
         if step is None or step.action != action.id:
             raise _mismatch(f"step {compiled.key!r} was not begun")
         step.inputs = inputs
+        self._patience.begins(step, compiled.step)
         if self._around.is_broken(action.service):
-            self._wait(step, f"connection:{action.service}", _needs_connection(action.service))
+            step.attempts -= 1  # nothing is tried
+            self._patience.wait(step, f"connection:{action.service}", _needs_connection(action.service))
         try:
             if action.effect == "create":
                 outputs = await self._create(step, action, inputs, compiled.step.in_doubt)
             else:
                 outputs = await self._read_or_set(compiled, inputs)
         except NeedsInvite as problem:
-            self._wait(step, f"invite:{problem.channel}", {**problem.as_json(), "code": "needs_invite"})
+            self._patience.wait(step, f"invite:{problem.channel}", {**problem.as_json(), "code": "needs_invite"})
         except Credentials as problem:
             self._around.broke(problem)
-            self._wait(step, f"connection:{problem.service}", _needs_connection(problem.service, problem))
+            self._patience.wait(step, f"connection:{problem.service}", _needs_connection(problem.service, problem))
         except (Transient, Uncertain) as problem:
-            self._again_later(step, problem)
+            self._patience.again_later(step, problem)
+        except Permanent as problem:
+            if not self._patience.outlasts(problem):
+                raise
+            self._patience.again_later(step, problem)
         if step.status is StepStatus.SKIPPED:
             return EMPTY
         text = _within_limit(action.id, outputs)
@@ -285,7 +300,8 @@ class RunPort:
         try:
             if begun is not None and begun[1] == inputs:
                 return await begun[2]
-            return await self._call(compiled.action, compiled.action.function, _with_wanted(compiled, inputs))
+            call = self._call(compiled.action, compiled.action.function, _with_wanted(compiled, inputs))
+            return await self._patience.in_time(compiled.key, call)
         finally:
             if self._meanwhile is not None:
                 self._meanwhile.cancel()
@@ -295,7 +311,7 @@ class RunPort:
         sent = False
         while True:
             if step.begun_at is None and sent:
-                self._again_later(step, _unclear(action))
+                self._patience.again_later(step, _unclear(action))
             if step.begun_at is None:
                 sent = True
                 step.begun_at = utc_now()
@@ -335,12 +351,12 @@ class RunPort:
             self._end(step, StepStatus.SKIPPED, inputs, problem)
             return EMPTY
         if decision == "ask" and problem is not None:
-            self._wait(step, f"signal:{_decision_name(step)}", _in_doubt(step, problem))
+            self._patience.wait(step, f"signal:{_decision_name(step)}", _in_doubt(step, problem))
         # What a look shows is how things were when it was asked.
         later = next((seconds for seconds in self._around.timing.looks if seconds > age), None)
         if decision == "repeat":
             return None
-        deadline = self._deadline(step.error or _unclear(action).as_json())
+        deadline = self._patience.deadline(step.error or _unclear(action).as_json())
         if later is None:
             return None
         step.status = StepStatus.WAITING
@@ -374,44 +390,12 @@ class RunPort:
 
     def _once(self, step: StepRun) -> Once:
         assert step.begun_at is not None
-        name = f"{self.run.id}/{self.run.retries}/{step.seq}/{step.key}"
+        # Done again because a person said so, the step has begun anew, and another message is to be sent.
+        name = f"{self.run.id}/{step.seq}/{step.key}/{rfc3339(step.started_at)}"
         key = hashlib.blake2b(name.encode(), digest_size=16).hexdigest()
         # A clock that was set back since would have it begun in the future.
         begun = min(step.begun_at.timestamp(), utc_now().timestamp() - self._age(step))
         return Once(key=key, begun_at=begun)
-
-    def _again_later(self, step: StepRun, problem: Transient | Uncertain) -> NoReturn:
-        timing = self._around.timing
-        if isinstance(problem, Paced):
-            step.attempts -= 1  # nothing was tried; and it is woken sooner, when its turn has come
-            self._wait(step, None, problem.as_json(), (problem.retry_after or 0.0) * 1.5 + timing.turn_margin)
-        wait = min(timing.retry_first * 2 ** min(step.attempts, 16), timing.retry_longest)
-        wait *= random.uniform(0.8, 1.2)  # noqa: S311 - spreads retries, keeps no secret
-        limited = isinstance(problem, Transient) and problem.limit
-        if isinstance(problem, Transient) and problem.retry_after is not None:
-            wait = max(problem.retry_after, timing.retry_first)  # some say 0, and mean it
-        self._wait(step, None, {**problem.as_json(), "code": "limit" if limited else "unavailable"}, wait)
-
-    def _wait(
-        self, step: StepRun, waiting_for: str | None, error: dict[str, str], seconds: float | None = None
-    ) -> NoReturn:
-        """Records that the step waits, and suspends the run. A run waits for one thing for so long only."""
-        deadline = self._deadline(error)
-        step.status = StepStatus.WAITING
-        step.error = error
-        step.attempts += 1
-        self.recording.put(step)
-        until = deadline if seconds is None else min(utc_now() + dt.timedelta(seconds=seconds), deadline)
-        raise Suspended(until=until, waiting_for=waiting_for, error=error)
-
-    def _deadline(self, error: Mapping[str, str]) -> dt.datetime:
-        """Until when the step may wait. Raises Permanent where that is over."""
-        now = utc_now()
-        self.run.waiting_since = self.run.waiting_since or now
-        deadline = self.run.waiting_since + dt.timedelta(seconds=self._around.timing.patience)
-        if now >= deadline:
-            raise Permanent(error["code"], f"Gave up after waiting too long: {error['message']}", hint=error["hint"])
-        return deadline
 
     async def _wait_step(self, key: str) -> StepRun:
         await self.begins(key, "wait")
@@ -432,6 +416,7 @@ class RunPort:
         outputs: str | None = None,
     ) -> None:
         self._around.begun.pop((self.run.id, step.seq), None)
+        self._patience.ends(step)
         step.status = status
         step.inputs = inputs
         step.error = error.as_json() if error else None
@@ -459,6 +444,13 @@ def _seen(task: asyncio.Task[Any]) -> None:
     """The run may have ended before; asyncio complains about errors nobody saw."""
     if not task.cancelled():
         task.exception()
+
+
+def _places(key: str) -> Iterator[str]:
+    """What the key of a step begins with in each of the passes that it is in."""
+    at = -1
+    while (at := key.find("].", at + 1)) >= 0:
+        yield key[: at + 2]
 
 
 def _decision_name(step: StepRun) -> str:

@@ -60,12 +60,13 @@ class Recording:
         self.close()
         failed = [row for rows, future in self._queued if _has_failed(future) for row in rows]
         self._queued = [(rows, future) for rows, future in self._queued if not _has_failed(future)]
-        rows, check = [*failed, *self._pending], self.is_unsure
+        rows = [*failed, *self._pending]
+        after = next((queued[-1] for queued, _ in reversed(self._queued) if queued), None)
         start = None if self._has_started else store.run_row(self._run)
         self._pending, self._has_started = [], True
 
         def work(connection: sqlite3.Connection) -> None:
-            store.put_steps(connection, rows, check=check)
+            store.put_steps(connection, rows, after=after)
             if start is not None:
                 store.update_run_row(connection, start)
 
@@ -80,20 +81,15 @@ class Recording:
         """Stores a step's state and all before it; returns when it is on disk. Raises StorageError."""
         self.put(step)
         self.now()
-        queued, self._queued = self._queued, []
-        for _, future in queued:
-            await future
+        for _, future in list(self._queued):
+            await asyncio.shield(future)  # others may wait for it too
+        self._queued = [(rows, future) for rows, future in self._queued if not _is_stored(future)]
 
     def rest(self) -> list[store.Row]:
         """The rows not known to be stored, in order. The run's own state is stored with them, or not at all."""
         self.close()
         queued = [row for rows, future in self._queued if not _is_stored(future) for row in rows]
         return [*queued, *self._pending]
-
-    @property
-    def is_unsure(self) -> bool:
-        """Whether some row that comes before the next may not be stored."""
-        return bool(self._queued)
 
     def close(self) -> None:
         """Lets nothing be written later by itself."""

@@ -8,7 +8,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 
 from zendesk_bridge.flows.catalog import Action, Catalog, Output
-from zendesk_bridge.flows.definition import KINDS, Condition
+from zendesk_bridge.flows.definition import KINDS, ActionStep, Condition
 from zendesk_bridge.flows.template import FILTERS, TAGS
 
 _EFFECTS = {"read": "changes nothing", "set": "may be repeated", "create": "done once"}
@@ -28,9 +28,16 @@ def _lines(catalog: Catalog) -> Iterator[str]:
         yield from _outputs(trigger.outputs)
     for action in catalog.actions.values():
         yield from _action(action)
+    yield "#### A step with `action`: what it takes beside its inputs"
+    yield ""
+    yield from _fields(ActionStep, leave_out=("key", "only_if", "action", "inputs"))
     for name, kind in KINDS.items():
         if name != "action":
-            yield from _kind(name, kind)
+            yield f"#### A step with `{name}`"
+            yield ""
+            yield " ".join((kind.__doc__ or "").split())
+            yield ""
+            yield from _fields(kind, leave_out=("key", "only_if"))
     operators = get_args(Condition.model_fields["operator"].annotation)
     yield f"**Operators** of conditions: {_names(operators)}."
     yield ""
@@ -39,14 +46,10 @@ def _lines(catalog: Catalog) -> Iterator[str]:
     yield f"**Filters** of templates: {_names(sorted(FILTERS))}."
 
 
-def _kind(name: str, kind: type[BaseModel]) -> Iterator[str]:
-    """A step that does no action: what its field holds."""
-    yield f"#### A step with `{name}`"
-    yield ""
-    yield " ".join((kind.__doc__ or "").split())
-    yield ""
+def _fields(kind: type[BaseModel], leave_out: tuple[str, ...]) -> Iterator[str]:
+    """What a step of this kind takes."""
     for field, info in kind.model_fields.items():
-        if field in ("key", "only_if"):
+        if field in leave_out:
             continue
         below = _below(info.annotation)
         shown = info.alias or field
@@ -60,14 +63,14 @@ def _kind(name: str, kind: type[BaseModel]) -> Iterator[str]:
     yield ""
 
 
+#: What is shown field by field where it stands inside a step.
+_BELOW = ("Case", "Loop", "Wait", "Stop", "Retry")
+
 #: What the name alone does not say.
 _ABOUT = {
     ("Case", "when"): "Conditions.",
     ("Case", "steps"): "Steps where they hold.",
     ("Loop", "steps"): "Steps for each item. Their outputs are in `results`, a list with an entry for each pass.",
-    ("Wait", "days"): "A number.",
-    ("Wait", "hours"): "A number; adds to the days.",
-    ("Wait", "minutes"): "A number; adds to both.",
     ("Stop", "outcome"): "`succeeded` or `failed`.",
 }
 
@@ -75,7 +78,7 @@ _ABOUT = {
 def _below(annotation: Any) -> type[BaseModel] | None:
     """The model inside a field, if there is one."""
     for part in (annotation, *get_args(annotation)):
-        if isinstance(part, type) and issubclass(part, BaseModel) and part.__name__ in ("Case", "Loop", "Wait", "Stop"):
+        if isinstance(part, type) and issubclass(part, BaseModel) and part.__name__ in _BELOW:
             return part
     return None
 

@@ -20,7 +20,8 @@ from zendesk_bridge.flows.errors import ConnectorError, Credentials, NotFound, S
 from zendesk_bridge.flows.interpreter import interpret
 from zendesk_bridge.flows.journal import Journal
 from zendesk_bridge.flows.model import Event, Run, RunStatus, StepRun, utc_now
-from zendesk_bridge.flows.port import Observe, RunPort, Stopping, Surroundings, Suspended, Timing, unobserved
+from zendesk_bridge.flows.pauses import Stopping, Suspended, Timing
+from zendesk_bridge.flows.port import Observe, RunPort, Surroundings, unobserved
 from zendesk_bridge.flows.waker import Waker
 
 log = logging.getLogger(__name__)
@@ -348,8 +349,8 @@ class Runner:
                     return loaded
             if self._is_stale(loaded):
                 # Nothing was done yet but reading: the ticket may have another assignee by now.
-                loaded.steps = []
-                await self._journal.write(lambda connection: store.delete_steps_from(connection, run_id, 0))
+                numbers, loaded.steps = [step.seq for step in loaded.steps], []
+                await self._journal.write(lambda connection: store.delete_steps(connection, run_id, numbers))
             await self._advance(loaded)
             return loaded
         except (StorageError, Stopping):
@@ -406,8 +407,8 @@ class Runner:
             port.close()
         if run.status.ended:
             run.finished_at, run.waiting_since = utc_now(), None
-        rows, check = port.recording.rest(), port.recording.is_unsure
-        await self._journal.write(lambda connection: store.put_progress(connection, run, rows, check=check))
+        rows = port.recording.rest()
+        await self._journal.write(lambda connection: store.put_progress(connection, run, rows))
 
     async def _flow(self, run: Run) -> CompiledFlow:
         known = self._compiled.get((run.flow, run.version))

@@ -301,23 +301,23 @@ def step_row(run_id: str, step: StepRun, outputs: str | None = None) -> Row:
     )
 
 
-def put_steps(connection: sqlite3.Connection, rows: Sequence[Row], *, check: bool = False) -> None:
+def put_steps(connection: sqlite3.Connection, rows: Sequence[Row], *, after: Row | None = None) -> None:
     """Stores the states of some steps of a run, in order.
 
     Args:
-        check: whether it may not be stored how the step before them ended. Its write may have failed, on a full disk
-            say, and a record with a hole in it could not be met again.
+        after: the row before them, where it may not be stored. Its write may have failed, on a full disk say, and a
+            record with a hole in it could not be met again.
 
     Raises:
         StorageError: it is not.
     """
-    if check and rows and rows[0][1] > 0:
-        run_id, seq, key = rows[0][:3]
-        before = connection.execute(
-            "select 1 from steps where run_id = ? and seq = ? and status in ('succeeded', 'skipped')", (run_id, seq - 1)
+    if after is not None:
+        run_id, seq, key, _, status, *_ = after
+        stored = connection.execute(
+            "select 1 from steps where run_id = ? and seq = ? and status = ?", (run_id, seq, status)
         ).fetchone()
-        if before is None:
-            raise StorageError(f"the end of the step before {key!r} of run {run_id} is not stored")
+        if stored is None:
+            raise StorageError(f"step {key!r} of run {run_id}, which comes before, is not stored")
     connection.executemany(
         "insert into steps(run_id, seq, key, action, status, inputs, outputs, error, attempts,"
         " started_at, begun_at, looked_at, finished_at) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -328,9 +328,9 @@ def put_steps(connection: sqlite3.Connection, rows: Sequence[Row], *, check: boo
     )
 
 
-def put_progress(connection: sqlite3.Connection, run: Run, steps: Sequence[Row], *, check: bool = False) -> None:
-    """Stores a run's state together with the steps that led to it, as `put_steps` does."""
-    put_steps(connection, steps, check=check)
+def put_progress(connection: sqlite3.Connection, run: Run, steps: Sequence[Row]) -> None:
+    """Stores a run's state together with the steps that led to it."""
+    put_steps(connection, steps)
     update_run(connection, run)
 
 
@@ -355,9 +355,9 @@ def select_steps(connection: sqlite3.Connection, run_id: str) -> list[StepRun]:
     ]
 
 
-def delete_steps_from(connection: sqlite3.Connection, run_id: str, seq: int) -> None:
-    """Forgets the steps of a run from one on, so that they are done again."""
-    connection.execute("delete from steps where run_id = ? and seq >= ?", (run_id, seq))
+def delete_steps(connection: sqlite3.Connection, run_id: str, numbers: Iterable[int]) -> None:
+    """Forgets steps of a run, so that they are done again."""
+    connection.executemany("delete from steps where run_id = ? and seq = ?", [(run_id, seq) for seq in numbers])
 
 
 # Signals

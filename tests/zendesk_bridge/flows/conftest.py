@@ -20,7 +20,7 @@ from zendesk_bridge.flows.definition import Flow
 from zendesk_bridge.flows.errors import Credentials
 from zendesk_bridge.flows.journal import Journal
 from zendesk_bridge.flows.model import Event, Run, rfc3339, utc_now
-from zendesk_bridge.flows.port import Timing
+from zendesk_bridge.flows.pauses import Timing
 from zendesk_bridge.flows.runner import Runner
 
 QUICK = Timing(looks=(0.05, 0.15), retry_first=0.01, retry_longest=0.04, patience=60.0)
@@ -68,6 +68,10 @@ class FarSide:
     def next(self, call: str, *problems: Any, after: bool = False) -> None:
         """What the next calls meet: an error, an event to wait for, or a function; `after` the work was done."""
         self._next[call].extend((problem, after) for problem in problems)
+
+    def forget_next(self) -> None:
+        """The next calls meet nothing."""
+        self._next.clear()
 
     def always(self, call: str, problem: Any, *, after: bool = False) -> None:
         """What every further call meets; None ends it."""

@@ -11,11 +11,11 @@ import pytest
 from sample_flows import MAKE, REVOKED
 
 from zendesk_bridge.flows import clock as clock_module
-from zendesk_bridge.flows import port, runner, store, waker
+from zendesk_bridge.flows import patience, port, runner, store, together, waker
 from zendesk_bridge.flows.clock import ClockWatch
 from zendesk_bridge.flows.errors import Transient, Uncertain
 from zendesk_bridge.flows.model import utc_now
-from zendesk_bridge.flows.port import Timing
+from zendesk_bridge.flows.pauses import Timing
 
 LOST = Uncertain("no_answer", "The answer was lost")
 
@@ -35,7 +35,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    for module in (clock_module, port, runner, store, waker):
+    for module in (clock_module, patience, port, runner, store, together, waker):
         monkeypatch.setattr(module, "utc_now", clock.now)
     return clock
 

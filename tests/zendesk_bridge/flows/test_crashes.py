@@ -15,7 +15,7 @@ from sample_flows import FLOW, MAKE
 from zendesk_bridge.flows import recording, store
 from zendesk_bridge.flows import runner as runner_module
 from zendesk_bridge.flows.errors import Permanent, StorageError
-from zendesk_bridge.flows.port import Timing
+from zendesk_bridge.flows.pauses import Timing
 
 # Accepting
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from zendesk_bridge.flows.errors import Permanent, Transient, Uncertain
 from zendesk_bridge.flows.model import utc_now
-from zendesk_bridge.flows.port import Timing
+from zendesk_bridge.flows.pauses import Timing
 
 #: The same examples every time. The fixtures serve all of them: each has names of its own.
 same = settings(

@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
-from zendesk_bridge.flows import port as port_module
-from zendesk_bridge.flows import store
+from zendesk_bridge.flows import patience, store
 from zendesk_bridge.flows.errors import Credentials, FlowError, NeedsInvite, Permanent, Transient, Uncertain
 from zendesk_bridge.flows.model import StepRun, StepStatus, utc_now
-from zendesk_bridge.flows.port import RunPort, Surroundings, Suspended, Timing
+from zendesk_bridge.flows.patience import Patience
+from zendesk_bridge.flows.pauses import Suspended, Timing
+from zendesk_bridge.flows.port import RunPort, Surroundings
 
 LOST = Uncertain("timeout", "The far side did not answer in time")
 BUSY = Transient("unreachable", "The far side cannot be reached")
@@ -242,14 +243,14 @@ async def test_retries_after_an_outage_wait_longer_and_longer_up_to_a_bound(
     engine: Any, far: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits: list[float] = []
-    original = RunPort._wait
+    original = Patience.wait
 
-    def noting(self: RunPort, step: StepRun, name: Any, error: Any, seconds: float | None = None) -> Any:
+    def noting(self: Patience, step: StepRun, name: Any, error: Any, seconds: float | None = None) -> Any:
         waits.append(seconds or 0)
         original(self, step, name, error, seconds)
 
-    monkeypatch.setattr(RunPort, "_wait", noting)
-    monkeypatch.setattr(port_module.random, "uniform", lambda low, high: 1.0)
+    monkeypatch.setattr(Patience, "wait", noting)
+    monkeypatch.setattr(patience.random, "uniform", lambda low, high: 1.0)
     far.next("make", *[BUSY] * 5)
     await engine.end(await started(engine))
     assert waits == [0.01, 0.02, 0.04, 0.04, 0.04]

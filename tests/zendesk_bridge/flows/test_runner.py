@@ -22,7 +22,7 @@ from zendesk_bridge.flows.errors import (
     Transient,
 )
 from zendesk_bridge.flows.model import utc_now
-from zendesk_bridge.flows.port import Timing
+from zendesk_bridge.flows.pauses import Timing
 
 # Waiting and waking
 

@@ -83,8 +83,8 @@ def test_a_step_comes_out_as_it_went_in_and_is_replaced_in_place(rows: sqlite3.C
         store.put_steps(rows, [store.step_row(RUN.id, each)])
     assert [each.key for each in store.select_steps(rows, RUN.id)] == ["a", "b", "c"]
     assert store.select_steps(rows, RUN.id)[0] == done
-    store.delete_steps_from(rows, RUN.id, 1)
-    assert [each.key for each in store.select_steps(rows, RUN.id)] == ["a"]
+    store.delete_steps(rows, RUN.id, [1])
+    assert [each.key for each in store.select_steps(rows, RUN.id)] == ["a", "c"]
     assert store.select_steps(rows, "other") == []
 
 

@@ -46,7 +46,7 @@ HOT: dict[str, Callable[[sqlite3.Connection], Any]] = {
     "wake uninvited": store.wake_uninvited,
     "a run": lambda connection: store.select_run(connection, "event:flow"),
     "a run's steps": lambda connection: store.select_steps(connection, "event:flow"),
-    "forget steps": lambda connection: store.delete_steps_from(connection, "event:flow", 2),
+    "forget steps": lambda connection: store.delete_steps(connection, "event:flow", [2]),
     "an event": lambda connection: store.select_event(connection, "event"),
     "a signal": lambda connection: store.select_signal(connection, "event:flow", "decision"),
     "give a signal": lambda connection: store.put_signal(connection, "event:flow", "decision", {}),

@@ -1,0 +1,137 @@
+"""How often a step is tried, how long it may take: what its flow says, across waits and restarts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from zendesk_bridge.flows.errors import Credentials, NeedsInvite, Permanent, Transient, Uncertain
+from zendesk_bridge.flows.model import utc_now
+from zendesk_bridge.flows.pauses import Timing
+
+OUTAGE = Transient("outage", "The far side is out")
+
+
+def make(**more: Any) -> dict[str, Any]:
+    return {"key": "made", "action": "far.make", **more}
+
+
+async def test_each_wait_is_longer_than_the_one_before_and_known_to_the_history(
+    engine_at: Callable[..., Any], far: Any
+) -> None:
+    engine = await engine_at(timing=Timing())
+    far.always("make", OUTAGE)
+    (run,) = await engine.accept(await engine.flow(make(retry={"wait": {"minutes": 10}, "backoff": 3})))
+    for attempt, minutes in ((1, 10), (2, 30), (3, 60), (4, 60)):  # an hour at most
+        row = await engine.waits(run.id, "")
+        step = (await engine.shown(run.id))["steps"][0]
+        assert (row.error["code"], step["attempts"]) == ("unavailable", attempt)
+        wait = (row.wake_at - utc_now()).total_seconds() / 60
+        assert 0.8 * minutes - 0.1 <= wait <= 1.2 * minutes + 0.1, (attempt, wait)
+        await engine.journal.write(lambda connection: connection.execute("update runs set wake_at = accepted_at"))
+        engine.runner.nudge(run.id)
+        await engine.see(lambda attempt=attempt: far.count("make") == attempt + 1)
+        await engine.runner.idle()
+    assert far.count("make") == 5
+    assert (await engine.shown(run.id))["status"] == "failed"
+
+
+async def test_a_run_that_waits_to_try_again_says_so(engine: Any, far: Any) -> None:
+    far.next("make", Permanent("not_found", "Not there yet"))
+    (run,) = await engine.accept(await engine.flow(make(retry={"for": ["not_found"], "wait": {"hours": 1}})))
+    row = await engine.waits(run.id, "")
+    assert (row.error["code"], row.error["message"]) == ("retry", "Not there yet")
+
+
+async def test_the_number_of_tries_holds_across_restarts(engine_at: Callable[..., Any], far: Any) -> None:
+    far.always("make", OUTAGE)
+    run_id = "event:flow"
+    for attempt in range(1, 4):
+        engine = await engine_at()
+        if attempt == 1:
+            await engine.accept(await engine.flow(make(retry={"attempts": 3, "wait": {"seconds": 0.3}, "backoff": 1})))
+        await engine.see(lambda attempt=attempt: far.count("make") == attempt)
+        if attempt < 3:
+            await engine.waits(run_id, "")
+            await engine.runner.idle()
+            await engine.kill()
+    shown = await engine.end(run_id)
+    assert (shown["status"], shown["error"]["message"]) == ("failed", "The far side is out (tried 3 times)")
+
+
+async def test_what_was_not_tried_does_not_count(engine: Any, far: Any) -> None:
+    engine.broken.add("far")
+    (run,) = await engine.accept(await engine.flow(make(retry={"attempts": 2, "wait": {"seconds": 0.01}})))
+    await engine.waits(run.id, "connection:far")
+    far.next("make", OUTAGE)
+    engine.broken.clear()
+    await engine.runner.wake("connection:far")
+    shown = await engine.end(run.id)
+    assert (shown["status"], shown["steps"][0]["attempts"]) == ("succeeded", 2)
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [
+        OUTAGE,
+        NeedsInvite("not_in_channel", "Not there", channel="C1"),
+        Credentials("invalid_auth", "Wrong token", service="far"),
+    ],
+    ids=lambda problem: type(problem).__name__,
+)
+async def test_whatever_a_step_waits_for_its_timeout_ends_it(engine: Any, far: Any, problem: Exception) -> None:
+    far.always("make", problem)
+    (run,) = await engine.accept(await engine.flow(make(timeout={"seconds": 0.15})))
+    shown = await engine.end(run.id)
+    assert (shown["status"], shown["error"]["code"]) == ("failed", "timeout")
+    assert shown["error"]["hint"] == "Give it a longer `timeout`."
+    assert far.made == []
+
+
+async def test_a_read_that_does_not_answer_is_given_up_when_its_time_is_over(
+    engine: Any, far: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zendesk_bridge.flows.patience.FIRST_TRY", 0.05)
+    far.next("look", asyncio.Event())
+    look = {"key": "seen", "action": "far.look", "timeout": {"seconds": 0.05}, "on_error": "continue"}
+    after = {"key": "after", "action": "far.mark", "inputs": {"what": "{{ seen.error.code }}"}}
+    (run,) = await engine.accept(await engine.flow(look, after))
+    await engine.end(run.id)
+    assert (far.marks, far.under_way) == ({"timeout": 1}, 0)
+
+
+async def test_after_a_long_downtime_a_step_whose_time_is_over_is_not_done(
+    engine_at: Callable[..., Any], far: Any
+) -> None:
+    far.next("make", OUTAGE)
+    engine = await engine_at(timing=Timing(retry_first=5.0))
+    (run,) = await engine.accept(await engine.flow(make(timeout={"minutes": 10})))
+    await engine.waits(run.id, "")
+    await engine.kill()
+    engine = await engine_at(resume=False)
+
+    def hours_pass(connection: Any) -> None:
+        connection.execute("update steps set started_at = '2026-01-01T00:00:00.000000Z'")
+        connection.execute("update runs set wake_at = accepted_at")
+
+    await engine.journal.write(hours_pass)
+    await engine.runner.start()
+    shown = await engine.end(run.id)
+    assert (shown["error"]["code"], far.made, far.count("make")) == ("timeout", [], 1)
+
+
+async def test_a_sending_in_doubt_is_looked_for_also_where_its_time_is_over(engine: Any, far: Any) -> None:
+    far.next("make", Uncertain("no_answer", "Lost"), after=True)
+    far.hidden_for = 1
+    (run,) = await engine.accept(await engine.flow(make(timeout={"seconds": 0.01})))
+    shown = await engine.end(run.id)
+    assert (shown["status"], far.values()) == ("succeeded", {"made": 1})
+
+
+async def test_a_step_that_comes_late_is_tried_all_the_same(engine: Any, far: Any) -> None:
+    first = {"key": "pause", "wait": {"seconds": 0.2}}
+    (run,) = await engine.accept(await engine.flow(first, make(timeout={"seconds": 0.1})))
+    assert (await engine.end(run.id))["status"] == "succeeded"

@@ -1,0 +1,102 @@
+"""Passes of a loop that are under way at the same time: each goes on by itself, and together they end as one."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from collections import deque
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from zendesk_bridge.flows.errors import Permanent, StorageError
+from zendesk_bridge.flows.model import DECISION, utc_now
+from zendesk_bridge.flows.pauses import Halted, Stopping, Suspended
+
+if TYPE_CHECKING:
+    from zendesk_bridge.flows.interpreter import Pass
+    from zendesk_bridge.flows.port import RunPort
+
+#: Where passes wait for several things, a run can name one of them only: it looks after the others so often.
+LOOK_AGAIN = dt.timedelta(seconds=60)
+
+
+async def together(port: RunPort, passes: Mapping[str, Pass], at_once: int) -> list[dict[str, Any]]:
+    """Does the passes of a loop, so many at a time; one that waits counts. Returns their results in order.
+
+    Where a pass fails, or ends the run, those under way end the step they are at, and no more begin.
+
+    Args:
+        passes: by what the keys of their steps begin with.
+
+    Raises:
+        Suspended: all that can go on have ended, some wait.
+        Exception: what ended the first pass that did not end well.
+    """
+    ports = port.branch_off(passes)
+    to_come = deque(passes.items())
+    under_way: dict[asyncio.Future[dict[str, Any]], str] = {}
+    results: dict[str, dict[str, Any]] = {}
+    pauses: dict[str, Suspended] = {}
+    ends: list[Exception] = []
+    try:
+        while True:
+            while to_come and not ends and len(under_way) + len(pauses) < at_once:
+                place, work = to_come.popleft()
+                under_way[asyncio.ensure_future(work(ports[place]))] = place
+            if not under_way:
+                break
+            done, _ = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                place = under_way.pop(task)
+                try:
+                    results[place] = task.result()
+                    ports[place].finish()
+                except Suspended as pause:
+                    pauses[place] = pause
+                except Halted:
+                    pass
+                except Exception as problem:
+                    ends.append(problem)
+                    for each in ports.values():
+                        each.halted = True
+    finally:
+        for task in under_way:
+            task.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
+        for each in ports.values():
+            each.close()
+    if ends:
+        raise _of(ends, [each for place, each in ports.items() if place not in results])
+    if pauses:
+        raise _as_one(port, [pauses[place] for place in passes if place in pauses])
+    return [results[place] for place in passes]
+
+
+def _of(ends: list[Exception], unfinished: Iterable[RunPort]) -> Exception:
+    """What the run ends with; what else was under way has ended with it."""
+    stopped = next((each for each in ends if isinstance(each, StorageError | Stopping)), None)
+    if stopped is not None:
+        return stopped
+    for port in unfinished:
+        port.abandon(Permanent("halted", "Another item of the loop has ended the run", hint="See the other items."))
+    return ends[0]
+
+
+def _as_one(port: RunPort, pauses: list[Suspended]) -> Suspended:
+    """What the run waits for: a person's decision first, for nobody else can give it."""
+    named = {pause.waiting_for for pause in pauses if pause.waiting_for}
+    first = min(pauses, key=_rank)
+    moments = [pause.until for pause in pauses if pause.until is not None]
+    if len(named) > 1:
+        moments.append(utc_now() + LOOK_AGAIN)
+    if first.error is not None:
+        port.run.waiting_since = port.run.waiting_since or utc_now()
+    return Suspended(
+        until=min(moments, default=None), waiting_for=first.waiting_for, error=first.error, note=first.note
+    )
+
+
+def _rank(pause: Suspended) -> int:
+    if pause.waiting_for is None:
+        return 2 if pause.error else 3
+    return 0 if pause.waiting_for.startswith(f"signal:{DECISION}") else 1
