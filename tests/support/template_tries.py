@@ -6,8 +6,20 @@ from collections.abc import Callable
 from typing import Any
 
 from zendesk_bridge.flows.errors import FlowError
-from zendesk_bridge.flows.filters import as_text
+from zendesk_bridge.flows.filters import FILTER_TERMS, as_text
 from zendesk_bridge.flows.template import Template, TemplateProblem
+
+#: What a filter takes that judges what authors write out, in the order of its parameters.
+WRITTEN_OUT = {
+    "amount": ("'3 days'", "'1 month 2 hours'", "'2'", "7"),
+    "zone": ("'Europe/Berlin'", "'UTC'"),
+}
+
+
+def written_out(name: str, otherwise: tuple[str, ...]) -> tuple[str, ...]:
+    """Values that an author may write out for a filter: any, where it does not judge them."""
+    judged = FILTER_TERMS[name].written_out
+    return next((values for parameter, values in WRITTEN_OUT.items() if parameter in judged), otherwise)
 
 
 def shown(source: str, **values: Any) -> str:

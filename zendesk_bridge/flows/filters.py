@@ -3,55 +3,41 @@
 from __future__ import annotations
 
 import inspect
-import json
-import re
-import string
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
-from liquid import RenderContext
-from liquid.builtin.filters import math as numbers
 from liquid.builtin.filters import misc
-from liquid.builtin.filters import string as texts
-from liquid.exceptions import FilterError, LiquidError
+from liquid.exceptions import FilterError
 from liquid.filter import with_context
 from liquid.undefined import is_undefined
 
+from zendesk_bridge.flows.calendar_filters import CALENDAR_FILTERS
 from zendesk_bridge.flows.catalog import as_text as as_text  # filters and their users know it from here
-from zendesk_bridge.flows.model import parse_time
+from zendesk_bridge.flows.filter_terms import LIST_LIMIT as LIST_LIMIT
+from zendesk_bridge.flows.filter_terms import TEXT_LIMIT as TEXT_LIMIT
+from zendesk_bridge.flows.filter_terms import WORK_LIMIT as WORK_LIMIT
+from zendesk_bridge.flows.filter_terms import FilterTerms, Function, Mistake
+from zendesk_bridge.flows.filter_terms import LimitReached as LimitReached
+from zendesk_bridge.flows.list_filters import LIST_FILTERS
+from zendesk_bridge.flows.number_filters import NUMBER_FILTERS
+from zendesk_bridge.flows.text_filters import TEXT_FILTERS
 
-#: The longest text a template reads or a filter makes, and the longest list a filter takes.
-TEXT_LIMIT = 64 * 1024
-LIST_LIMIT = 1_000
-#: What all filters and loops of one template may go through together, in characters.
-WORK_LIMIT = 256 * TEXT_LIMIT
 # What one item of a list counts for, in characters.
 _ITEM = 256
 # 300 digits; whole numbers have no bound of their own.
 _LONGEST_NUMBER = 1_000
-_DATE = re.compile(r"\d{4}-\d\d-\d\d")
-# What counts as the beginning of a tag in HTML; "a < b" does not.
-_HTML_TAG = re.compile(r"<(?:!--|[a-zA-Z/!?])")
-_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
-
-Filter = Callable[..., Any]
-# Equal values have equal JSON; 1 and true are not equal.
-_sameness = json.JSONEncoder(sort_keys=True, default=str).encode
 
 
-class LimitReached(LiquidError):
-    """A template that would do too much."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, token=None)
-
-
-def bounded(name: str, function: Filter) -> Filter:
+def bounded(name: str, terms: FilterTerms) -> Function:
     """A filter that takes null, lists and objects as people expect, and stops before it does too much."""
+    function = terms.function
     takes_environment = getattr(function, "with_environment", False)
 
     @with_context
     def filtered(value: Any, *arguments: Any, context: Any, **options: Any) -> Any:
+        if name in _MOMENTS and value in ("now", "today"):
+            value = context.resolve(value)
         pieces = len(value) if isinstance(value, list | tuple | dict) else 0
         if name in _TEXT:
             value = _ordinary(value)
@@ -59,7 +45,7 @@ def bounded(name: str, function: Filter) -> Filter:
         elif name in _LISTS:
             value = _items(name, value)
         if name not in _CHOICES:
-            context.spend(name, len(as_text(value)) + _ITEM * pieces)
+            context.spend(name, len(as_text(value)) * terms.weight + _ITEM * pieces + terms.work)
         if (size := _grown(name, value, arguments)) > TEXT_LIMIT:
             raise LimitReached(f"{name} would make a text of {size:,} characters")
         if takes_environment:
@@ -75,17 +61,31 @@ def bounded(name: str, function: Filter) -> Filter:
 
 def takes(name: str) -> tuple[int, int, frozenset[str]]:
     """How many values a filter needs at least, how many it takes, and which it takes by name."""
-    parameters = list(inspect.signature(_FILTERS[name]).parameters.values())[1:]
-    places = [each for each in parameters if each.kind is not each.KEYWORD_ONLY]
+    places, named = _parameters(name)
+    return sum(each.default is each.empty for each in places), len(places), named
+
+
+def mistake_in(name: str, place: int | str, written: object) -> Mistake | None:
+    """What is wrong with a value that a template's author wrote out for a filter, in that place or by that name."""
+    parameter = place if isinstance(place, str) else _parameters(name)[0][place].name
+    judge = FILTER_TERMS[name].written_out.get(parameter)
+    return judge(written) if judge else None
+
+
+@cache
+def _parameters(name: str) -> tuple[tuple[inspect.Parameter, ...], frozenset[str]]:
+    """What a filter takes by its place, and what by name."""
+    parameters = list(inspect.signature(FILTER_TERMS[name].function).parameters.values())[1:]
+    places = tuple(each for each in parameters if each.kind is not each.KEYWORD_ONLY)
     named = {each.name for each in parameters if each.kind is each.KEYWORD_ONLY} - {"environment", "context"}
-    return sum(each.default is each.empty for each in places), len(places), frozenset(named)
+    return places, frozenset(named)
 
 
-def all_filters() -> dict[str, Filter]:
+def all_filters() -> dict[str, Function]:
     """Every filter a template may use, by name."""
     return {
-        name: function if name in ("date", "default") else bounded(name, function)
-        for name, function in _FILTERS.items()
+        name: terms.function if name in ("date", "default") else bounded(name, terms)
+        for name, terms in FILTER_TERMS.items()
     }
 
 
@@ -135,148 +135,36 @@ def _checked(name: str, result: Any) -> Any:
     return result
 
 
-def _field(item: Any, key: object) -> Any:
-    return item.get(as_text(key)) if isinstance(item, Mapping) else None
-
-
-def _compact(items: list[Any], key: object = None) -> list[Any]:
-    return [item for item in items if (item if key is None else _field(item, key)) is not None]
-
-
-def _join(items: list[Any], separator: object = " ") -> str:
-    return as_text(separator).join(as_text(item) for item in items)
-
-
-def _map(items: list[Any], key: object) -> list[Any]:
-    return [_field(item, key) for item in items]
-
-
-def _rank(value: Any) -> tuple[int, Any]:
-    """Numbers come before texts, what is empty comes last: any list can be sorted."""
-    if value is None or is_undefined(value):
-        return 2, ""
-    return (0, value) if _is_number(value) else (1, as_text(value))
-
-
-def _sort(items: list[Any], key: object = None) -> list[Any]:
-    return sorted(items, key=lambda item: _rank(item if key is None else _field(item, key)))
-
-
-def _uniq(items: list[Any], key: object = None) -> list[Any]:
-    first: dict[str, Any] = {}
-    for item in items:
-        first.setdefault(_sameness(item if key is None else _field(item, key)), item)
-    return list(first.values())
-
-
-def _where(items: list[Any], key: object, value: object = None) -> list[Any]:
-    if value is None or is_undefined(value):
-        return [item for item in items if _field(item, key) not in (None, False)]
-    return [item for item in items if _field(item, key) == value]
-
-
-def _strip_html(text: str) -> str:
-    """Text without tags, comments, scripts and styles, in one pass: some texts take the library's parser minutes."""
-    return "".join(_outside_tags(text, text.translate(_LOWER)))
-
-
-def _outside_tags(text: str, lower: str) -> Iterator[str]:
-    at, never = 0, set[str]()
-    while found := _HTML_TAG.search(lower, at):
-        start = found.start()
-        yield text[at:start]
-        after = -1
-        for opening, closing in (("<!--", "-->"), ("<script", "</script>"), ("<style", "</style>"), ("<", ">")):
-            if after < 0 and closing not in never and lower.startswith(opening, start):
-                end = lower.find(closing, start)
-                after = end + len(closing) if end >= 0 else -1
-                if end < 0:
-                    never.add(closing)
-        if after < 0:
-            at = start
-            break
-        at = after
-    yield text[at:]
-
-
-def _truncate(text: str, length: Any = 50, end: str = "...") -> str:
-    return text if len(text) <= int(length) else text[: max(int(length) - len(end), 0)] + end
-
-
-def _truncatewords(text: str, count: Any = 15, end: str = "...") -> str:
-    words = text.split()
-    return text if len(words) <= max(int(count), 1) else " ".join(words[: max(int(count), 1)]) + end
-
-
-@with_context
-def _date(value: Any, form: object = "%Y-%m-%d", *, context: RenderContext) -> str:
-    """`date: "%d.%m.%Y"`: a time as text. `now` and `today` are the recorded start of the step."""
-    if value in ("now", "today"):
-        value = context.resolve(str(value))
-    text, pattern = as_text(value)[:TEXT_LIMIT], as_text(form)
-    if len(pattern) > 100:
-        raise LimitReached("date takes a format of at most 100 characters")
-    if not _DATE.match(text):
-        return text
-    try:
-        moment = parse_time(text)
-        # strftime would read the machine's time zone for %s.
-        seconds = str(int(moment.timestamp()))
-        return moment.strftime(re.sub("%[%s]", lambda found: found[0] if found[0] == "%%" else seconds, pattern))
-    except (ValueError, OverflowError):
-        return text
-
-
-_FILTERS: dict[str, Filter] = {
-    "abs": numbers.abs_,
-    "append": texts.append,
-    "at_least": numbers.at_least,
-    "at_most": numbers.at_most,
-    "capitalize": texts.capitalize,
-    "ceil": numbers.ceil,
-    "compact": _compact,
-    "date": _date,
-    "default": misc.default,
-    "divided_by": numbers.divided_by,
-    "downcase": texts.downcase,
-    "first": lambda items: items[0] if items else None,
-    "floor": numbers.floor,
-    "join": _join,
-    "last": lambda items: items[-1] if items else None,
-    "lstrip": texts.lstrip,
-    "map": _map,
-    "minus": numbers.minus,
-    "modulo": numbers.modulo,
-    "plus": numbers.plus,
-    "prepend": texts.prepend,
-    "remove": texts.remove,
-    "remove_first": texts.remove_first,
-    "replace": texts.replace,
-    "replace_first": texts.replace_first,
-    "reverse": lambda items: items[::-1],
-    "round": numbers.round_,
-    "rstrip": texts.rstrip,
-    "size": len,
-    "slice": texts.slice_,
-    "sort": _sort,
-    "split": texts.split,
-    "strip": texts.strip,
-    "strip_html": _strip_html,
-    "strip_newlines": texts.strip_newlines,
-    "times": numbers.times,
-    "truncate": _truncate,
-    "truncatewords": _truncatewords,
-    "uniq": _uniq,
-    "upcase": texts.upcase,
-    "where": _where,
-}
-_TEXT = frozenset(
-    {"append", "capitalize", "downcase", "lstrip", "prepend", "remove", "remove_first", "replace", "replace_first"}
-    | {"rstrip", "split", "strip", "strip_html", "strip_newlines", "truncate", "truncatewords", "upcase"}
+_DEFAULT = FilterTerms(
+    function=misc.default,
+    about="Another value where there is none, or it is empty or false; `allow_false: true` keeps false.",
+    example='{{ nobody.name | default: "there" }}',
+    result="there",
+    takes="any",
+    gives="same",
 )
-_LISTS = frozenset({"compact", "first", "join", "last", "map", "reverse", "size", "slice", "sort", "uniq", "where"})
+
+#: Every filter, by name, and what is said of it.
+FILTER_TERMS: Mapping[str, FilterTerms] = dict(
+    sorted(
+        {
+            **CALENDAR_FILTERS,
+            **LIST_FILTERS,
+            **NUMBER_FILTERS,
+            **TEXT_FILTERS,
+            "default": _DEFAULT,
+        }.items()
+    )
+)
+#: What each filter takes and gives: the check of flows compares kinds.
+FILTER_KINDS = {name: (terms.takes, terms.gives) for name, terms in FILTER_TERMS.items()}
+# These take a text, whatever the value is.
+_TEXT = frozenset({*TEXT_FILTERS, "in_zone"})
+_LISTS = frozenset(LIST_FILTERS)
 # They hand on what they get, without going through it.
 _CHOICES = frozenset({"first", "last", "reverse", "size"})
+# They know `now` and `today` as texts too, as `date` does.
+_MOMENTS = frozenset({"in_zone", "minus", "plus"})
 
 #: The names of all filters.
-FILTERS = tuple(_FILTERS)
+FILTERS = tuple(FILTER_TERMS)

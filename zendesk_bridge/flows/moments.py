@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-from zoneinfo import ZoneInfo
 
 from zendesk_bridge.flows.errors import FlowError
 from zendesk_bridge.flows.model import parse_time
+from zendesk_bridge.flows.zones import zone_named
 
 
 def moment_of(text: str) -> dt.datetime:
@@ -29,11 +29,10 @@ def next_time_of_day(at: str, zone: str, now: dt.datetime) -> dt.datetime:
         zone: the IANA name.
     """
     name = zone.strip()
-    try:
-        place = ZoneInfo(name)
-    except (ValueError, OSError, LookupError):
+    place = zone_named(name)
+    if place is None:
         hint = 'Use a name such as Europe/Berlin; `| default: "UTC"` gives one where there is none.'
-        raise FlowError("no_zone", f"zone: {name[:60]!r} is no time zone", hint=hint) from None
+        raise FlowError("no_zone", f"zone: {name[:60]!r} is no time zone", hint=hint)
     hour, minute = map(int, at.split(":"))
     here = now.astimezone(place)
     for days in range(3):

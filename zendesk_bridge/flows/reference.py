@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from typing import Any, get_args
 
@@ -9,7 +10,9 @@ from pydantic import BaseModel
 
 from zendesk_bridge.flows.catalog import Action, Catalog, Output
 from zendesk_bridge.flows.definition import KINDS, ActionStep, Condition
-from zendesk_bridge.flows.template import FILTERS, TAGS
+from zendesk_bridge.flows.filter_terms import ITEMS, MOMENTS, NUMBERS, SAMPLE, TEXT, WRITTEN
+from zendesk_bridge.flows.filters import FILTER_TERMS
+from zendesk_bridge.flows.template import TAGS
 
 _EFFECTS = {"read": "changes nothing", "set": "may be repeated", "create": "done once"}
 
@@ -43,7 +46,32 @@ def _lines(catalog: Catalog) -> Iterator[str]:
     yield ""
     yield f"**Tags** of templates: {_names([*TAGS, 'raw'])}."
     yield ""
-    yield f"**Filters** of templates: {_names(sorted(FILTERS))}."
+    yield from _filters()
+
+
+#: How the reference calls what a filter takes.
+_TAKES = {
+    TEXT: "text",
+    WRITTEN: "text",
+    NUMBERS: "number",
+    MOMENTS: "date, time",
+    NUMBERS | MOMENTS: "number, date, time",
+    ITEMS: "list",
+    ITEMS | TEXT: "list, text",
+}
+
+
+def _filters() -> Iterator[str]:
+    samples = ", ".join(f"`{name}` is `{json.dumps(value, ensure_ascii=False)}`" for name, value in SAMPLE.items())
+    yield f"**Filters** of templates. In the examples {samples}."
+    yield ""
+    yield "| filter | what comes out | takes | gives | example | result |"
+    yield "|---|---|---|---|---|---|"
+    for name, terms in FILTER_TERMS.items():
+        takes = "anything" if terms.takes == "any" else _TAKES.get(terms.takes) or ", ".join(sorted(terms.takes))
+        gives = {"same": "the same", "any": "anything"}.get(terms.gives, terms.gives)
+        example, result = (text.replace("|", "\\|") for text in (terms.example, terms.result))
+        yield f"| `{name}` | {_cell(terms.about)} | {takes} | {gives} | `{example}` | `{result}` |"
 
 
 def _fields(kind: type[BaseModel], leave_out: tuple[str, ...]) -> Iterator[str]:

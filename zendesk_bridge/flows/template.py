@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from io import StringIO
+from itertools import count
 from typing import Any, TextIO, cast
 
 from liquid import Environment, RenderContext
@@ -14,7 +15,7 @@ from liquid.ast import Node
 from liquid.builtin.content import ContentNode
 from liquid.builtin.expressions import FilteredExpression, KeywordArgument, LoopExpression, Path
 from liquid.builtin.expressions.filtered import Filter
-from liquid.builtin.expressions.primitive import Blank, Empty, RangeLiteral
+from liquid.builtin.expressions.primitive import Blank, Empty, Literal, RangeLiteral
 from liquid.builtin.output import Output, OutputNode
 from liquid.builtin.tags.for_tag import ForNode, ForTag
 from liquid.exceptions import LiquidError, ResourceLimitError
@@ -27,7 +28,16 @@ from liquid.utils import ReadOnlyChainMap
 from zendesk_bridge.flows.definition import Values
 from zendesk_bridge.flows.errors import FlowError
 from zendesk_bridge.flows.filters import FILTERS as FILTERS  # a template's author knows it from here
-from zendesk_bridge.flows.filters import LIST_LIMIT, TEXT_LIMIT, WORK_LIMIT, LimitReached, all_filters, as_text, takes
+from zendesk_bridge.flows.filters import (
+    LIST_LIMIT,
+    TEXT_LIMIT,
+    WORK_LIMIT,
+    LimitReached,
+    all_filters,
+    as_text,
+    mistake_in,
+    takes,
+)
 
 TAGS = ("if", "unless", "case", "for", "assign", "comment")  # `raw` is the lexer's own
 
@@ -228,6 +238,11 @@ def _check_filter(used: Filter) -> None:
         values = "" if most == 0 else " value" if amount == "1" else " values"
         example = f": `| {used.name}: …`" if given < least else ""
         raise TemplateProblem(f"the filter {used.name!r} takes {amount}{values}, not {given}{example}", at)
+    places = count()
+    for each in used.args:
+        place = each.name if isinstance(each, KeywordArgument) else next(places)
+        if isinstance(each.value, Literal) and (wrong := mistake_in(used.name, place, each.value.value)):
+            raise TemplateProblem(wrong.message, _position(each.value.token), hint=wrong.hint)
 
 
 def _position(token: Token | None) -> int:

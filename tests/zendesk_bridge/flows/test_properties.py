@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from template_tries import written_out
 
 from zendesk_bridge.flows.conditions import compile_conditions, is_present
 from zendesk_bridge.flows.definition import Conditions
@@ -145,7 +146,8 @@ def templates(draw: st.DrawFn) -> str:
         chain = draw(st.sampled_from(NAMES))
         for name in draw(st.lists(st.sampled_from(FILTERS), max_size=2)):
             least, most, _ = takes(name)
-            arguments = draw(st.lists(st.sampled_from(["x", "2", "'a'", "nil"]), min_size=least, max_size=most))
+            one_of = st.sampled_from(["x", "nil", *written_out(name, ("2", "'a'"))])
+            arguments = draw(st.lists(one_of, min_size=least, max_size=most))
             chain += f" | {name}" + (f": {', '.join(arguments)}" if arguments else "")
         form = draw(
             st.sampled_from(

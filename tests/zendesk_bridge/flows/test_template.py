@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from template_tries import attempted, shown, typed
+from template_tries import attempted, shown, typed, written_out
 
 from bolt_app.text import SlackMarkup, escape
 from zendesk_bridge.flows import model
@@ -166,9 +166,9 @@ def test_our_own_markup_passes_and_is_ordinary_text_after_any_filter_that_takes_
     for name in FILTERS:
         if name in ("default", "first", "last", "size", "date") or takes(name)[0] > 1:
             continue
-        arguments = ": ''" if takes(name)[0] else ""
+        arguments = f": {written_out(name, (repr(''),))[0]}" if takes(name)[0] else ""
         arguments = ": 0, 3" if name == "slice" else arguments
-        arguments = ": 1" if name in ("divided_by", "modulo") else arguments
+        arguments = ": 1" if name in ("divided_by", "modulo", "plus", "minus") else arguments
         assert "<" not in Template(f"{{{{ m | {name}{arguments} }}}}").text(values, escape), name
 
 
@@ -193,7 +193,7 @@ values_of_anybody = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(hostile | st.just("name"), inner, max_size=3),
     max_leaves=8,
 )
-arguments_of_filters = st.sampled_from(["x", "y", "y.name", "'<'", "'%H<%M'", "3", "-1", "0", "null", "'name'", "true"])
+arguments_of_filters = ("x", "y", "y.name", "'<'", "'%H<%M'", "3", "-1", "0", "null", "'name'", "true")
 
 
 @st.composite
@@ -202,7 +202,8 @@ def chains(draw: st.DrawFn) -> str:
     chain = draw(st.sampled_from(["x", "y", "x.name", "'<!here>'"]))
     for name in draw(st.lists(st.sampled_from(FILTERS), max_size=4)):
         least, most, _ = takes(name)
-        given_ = draw(st.lists(arguments_of_filters, min_size=least, max_size=most))
+        arguments = ("x", "y", "null", *written_out(name, arguments_of_filters))
+        given_ = draw(st.lists(st.sampled_from(arguments), min_size=least, max_size=most))
         chain += f" | {name}" + (f": {', '.join(given_)}" if given_ else "")
     return chain
 
