@@ -8,6 +8,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from zendesk_bridge.flows.catalog import OfKind
 from zendesk_bridge.flows.errors import Permanent
 
 
@@ -48,6 +49,7 @@ Id = Annotated[str | None, BeforeValidator(id_text)]
 Ids = Annotated[list[str], BeforeValidator(_ids)]
 Tags = Annotated[list[str], BeforeValidator(_list)]
 Fields = Annotated[dict[str, Any], BeforeValidator(_object)]
+Time = Annotated[str | None, OfKind("date-time")]
 Word = Annotated[str | None, BeforeValidator(_lower)]
 
 
@@ -84,10 +86,10 @@ class Ticket(Record):
     collaborator_ids: Ids = Field(default_factory=list, description="People in copy.")
     follower_ids: Ids = Field(default_factory=list, description="Agents who follow it.")
     email_cc_ids: Ids = Field(default_factory=list, description="People in copy by e-mail.")
-    due_at: str | None = Field(None, description="When a task is due.")
-    created_at: str | None = Field(None, description="When it was created.")
-    updated_at: str | None = Field(None, description="When it was last changed.")
-    latest_agent_update: str | None = Field(None, description="When an assigned agent last updated it.")
+    due_at: Time = Field(None, description="When a task is due.")
+    created_at: Time = Field(None, description="When it was created.")
+    updated_at: Time = Field(None, description="When it was last changed.")
+    latest_agent_update: Time = Field(None, description="When an assigned agent last updated it.")
     latest_agent_comment: str | None = Field(
         None, description="The text of the newest public comment by an agent or admin, among the newest 100 comments."
     )
@@ -117,9 +119,9 @@ class User(Record):
     active: bool | None = Field(None, description="False where the person was deleted.")
     suspended: bool | None = Field(None, description="Whether the person is suspended.")
     verified: bool | None = Field(None, description="Whether an address is verified.")
-    created_at: str | None = Field(None, description="When the person was created.")
-    updated_at: str | None = Field(None, description="When the person was last changed.")
-    last_login_at: str | None = Field(None, description="When the person last signed in.")
+    created_at: Time = Field(None, description="When the person was created.")
+    updated_at: Time = Field(None, description="When the person was last changed.")
+    last_login_at: Time = Field(None, description="When the person last signed in.")
     user_fields: Fields = Field(default_factory=dict, description="Custom fields by key.")
     url: str = Field(description="The page agents see.")
 
@@ -137,8 +139,8 @@ class Organization(Record):
     shared_tickets: bool | None = Field(None, description="Whether its people see each other's tickets.")
     shared_comments: bool | None = Field(None, description="Whether its people comment on each other's tickets.")
     tags: Tags = Field(default_factory=list, description="The tags.")
-    created_at: str | None = Field(None, description="When it was created.")
-    updated_at: str | None = Field(None, description="When it was last changed.")
+    created_at: Time = Field(None, description="When it was created.")
+    updated_at: Time = Field(None, description="When it was last changed.")
     organization_fields: Fields = Field(default_factory=dict, description="Custom fields by key.")
     url: str = Field(description="The page agents see.")
 

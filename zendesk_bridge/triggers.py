@@ -11,14 +11,14 @@ import logging
 import re
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from zendesk_bridge import assignments
-from zendesk_bridge.flows.catalog import Trigger, describe_outputs, dumped
+from zendesk_bridge.flows.catalog import OfKind, Trigger, describe_outputs, dumped
 from zendesk_bridge.flows.model import Event, from_json, parse_time, rfc3339, utc_now
-from zendesk_bridge.records import Id, Record, Tags, Word, id_text, lenient
+from zendesk_bridge.records import Id, Record, Tags, Time, Word, id_text, lenient
 
 log = logging.getLogger(__name__)
 
@@ -66,9 +66,9 @@ class Assignment(Record):
     external_id: str | None = Field(None, description="The id in another system.")
     via_channel: str | None = Field(None, description="How the change came: web_service, mail, …")
     is_public: bool | None = Field(None, description="Whether the ticket has a public comment.")
-    created_at: str | None = Field(None, description="When the ticket was created.")
-    updated_at: str | None = Field(None, description="When the ticket was last changed.")
-    occurred_at: str = Field(description="When the assignment changed.")
+    created_at: Time = Field(None, description="When the ticket was created.")
+    updated_at: Time = Field(None, description="When the ticket was last changed.")
+    occurred_at: Annotated[str, OfKind("date-time")] = Field(description="When the assignment changed.")
 
 
 class _Body(BaseModel):

@@ -54,6 +54,13 @@ class Made:
     make: Callable[[str], str]
 
 
+@dataclass(frozen=True)
+class OfKind:
+    """Marks a type: the kind of its values, where Python's type does not tell, such as `date-time`."""
+
+    kind: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Once:
     """The mark that a `create` action puts on what it makes, so that it can be found again after a lost answer."""
@@ -206,7 +213,7 @@ def action(
 def describe_outputs(model: type[BaseModel]) -> tuple[Output, ...]:
     """The variables that a result of this model offers."""
     return tuple(
-        Output(name=name, type=_type_name(info.annotation), description=info.description or "", below=_below(info))
+        Output(name=name, type=_kind(info), description=info.description or "", below=_below(info))
         for name, info in model.model_fields.items()
     )
 
@@ -251,7 +258,7 @@ def _describe(function: Function, service: str) -> Action:
         inputs.append(
             Input(
                 name=name,
-                type=_type_name(info.annotation),
+                type=_kind(info),
                 required=info.is_required(),
                 default=None if info.is_required() else info.default,
                 description=info.description or "",
@@ -291,6 +298,11 @@ def _is_text(annotation: Any) -> bool:
 
 def _is_union(annotation: Any) -> bool:
     return get_origin(annotation) in (typing.Union, types.UnionType)
+
+
+def _kind(info: FieldInfo) -> str:
+    mark = next((mark for mark in info.metadata if isinstance(mark, OfKind)), None)
+    return mark.kind if mark else _type_name(info.annotation)
 
 
 def _type_name(annotation: Any) -> str:

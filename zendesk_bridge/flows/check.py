@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 from pydantic import ValidationError
 
-from zendesk_bridge.flows.catalog import Action, Catalog, Output, in_words, nearest
+from zendesk_bridge.flows.catalog import Action, Catalog, Input, Output, nearest
+from zendesk_bridge.flows.catalog import in_words as problem_in_words
 from zendesk_bridge.flows.conditions import can_be_ordered, variable_template
 from zendesk_bridge.flows.definition import (
     ActionStep,
@@ -26,6 +27,7 @@ from zendesk_bridge.flows.definition import (
 from zendesk_bridge.flows.document import Document, Path
 from zendesk_bridge.flows.errors import FlowError
 from zendesk_bridge.flows.filters import FILTERS
+from zendesk_bridge.flows.kinds import SHORT_TEXT, TAKEN, Kind, compared, in_words, kind_of, misused
 from zendesk_bridge.flows.model import Problem, utc_now
 from zendesk_bridge.flows.moments import moment_of, next_time_of_day
 from zendesk_bridge.flows.template import Template, TemplateProblem, UnknownFilter, is_template
@@ -33,6 +35,8 @@ from zendesk_bridge.flows.template import Template, TemplateProblem, UnknownFilt
 _TAKE_NO_VALUE = ("is_present", "is_not_present")
 #: What lists and texts offer below their own names.
 _ALWAYS_BELOW = ("size", "first", "last")
+#: What the variables are that are there from the start.
+_KINDS: dict[str, Kind] = {"now": "date-time", "today": "date", "index": "number"}
 
 
 def check_flow(flow: Flow, document: Document, file: str, catalog: Catalog) -> list[Problem]:
@@ -149,6 +153,11 @@ class _Check:
 
     def _loop(self, step: LoopStep, path: Path) -> Iterator[Problem]:
         yield from self._variable(step.loop.each, (*path, "loop", "each"), step.key)
+        kind = self._kind(variable_template(step.loop.each))
+        if kind not in ("list", "any"):
+            hint = 'make a list of a text with `| split: ","`' if kind == "text" else None
+            message = f"each: {step.loop.each.strip()} is {in_words(kind)}, not a list"
+            yield self._problem((*path, "loop", "each"), "wrong_type", message, hint, step=step.key)
         before = dict(self._outputs)
         self._outputs |= {"item": None, "index": ()}
         yield from self._block(step.loop.steps, (*path, "loop", "steps"))
@@ -166,10 +175,15 @@ class _Check:
             for name, value in (("until", step.wait.until), ("zone", step.wait.zone)):
                 yield from self._values(value, (*path, "wait", name), step.key)
             yield from self._moments(step, path)
-            self._outputs[step.key] = (_variable("until", "datetime"),)
+            if (kind := self._kind(step.wait.until)) not in TAKEN["date-time"] | {"any"}:
+                message = f"until: a time is needed, not {in_words(kind)}"
+                yield self._problem((*path, "wait", "until"), "wrong_type", message, step=step.key)
+            self._outputs[step.key] = (_variable("until", "date-time"),)
         elif isinstance(step, SetStep):
             yield from self._values(step.set, (*path, "set"), step.key)
-            self._outputs[step.key] = tuple(_variable(name, "text", below=None) for name in step.set)
+            self._outputs[step.key] = tuple(
+                _variable(name, self._kind(value), below=None) for name, value in step.set.items()
+            )
         else:
             yield from self._values(step.stop.message, (*path, "stop", "message"), step.key)
             self._outputs[step.key] = ()
@@ -194,9 +208,10 @@ class _Check:
         literal: dict[str, Any] = {}
         for name, value in step.inputs.items():
             place = (*path, "inputs", name)
-            if action.input(name) is None:
-                known = [each.name for each in action.inputs]
-                suggestion = did_you_mean(nearest(name, known)) or f"its inputs are {', '.join(known)}"
+            known = action.input(name)
+            if known is None:
+                names = [each.name for each in action.inputs]
+                suggestion = did_you_mean(nearest(name, names)) or f"its inputs are {', '.join(names)}"
                 message = f"{action.id} has no input {name!r}"
                 yield self._problem(place, "unknown_input", message, suggestion, step=step.key, input=name)
                 continue
@@ -205,6 +220,8 @@ class _Check:
                 yield from self._template(source, where, step.key, name)
             if not templates and value is not None:
                 literal[name] = value
+            elif templates:
+                yield from self._input_kind(known, self._kind(value), place, step.key)
         for each in action.inputs:
             if each.required and step.inputs.get(each.name) is None:
                 place = (*path, "inputs", each.name)
@@ -217,7 +234,17 @@ class _Check:
                 name = str(error["loc"][0])
                 if name in literal:
                     place = (*path, "inputs", name)
-                    yield self._problem(place, "invalid_input", in_words(error), step=step.key, input=name)
+                    yield self._problem(place, "invalid_input", problem_in_words(error), step=step.key, input=name)
+
+    def _input_kind(self, known: Input, kind: Kind, place: Path, step: str) -> Iterator[Problem]:
+        """Whether an input takes what its template gives. Text that is shown takes anything."""
+        taken = TAKEN.get(known.type)
+        if kind == "any" or (taken is None and known.insert is not None):
+            return
+        if kind not in (taken or SHORT_TEXT):
+            message = f"{in_words(known.type)} is needed, not {in_words(kind)}"
+            hint = 'make a text of it with `| join: ", "`, or take `.first`' if kind == "list" and not taken else None
+            yield self._problem(place, "wrong_type", message, hint, step=step, input=known.name)
 
     def _conditions(self, conditions: Conditions, path: Path, step: str | None) -> Iterator[Problem]:
         if conditions.all is None and conditions.any is None and conditions.unless is None:
@@ -250,6 +277,11 @@ class _Check:
         elif operator in ("greater_than", "less_than") and not templates and not can_be_ordered(value):
             message = f"{operator} compares with a number, or with a time such as 2026-01-31T12:00:00Z"
             yield self._problem((*path, "value"), "invalid_value", message, step=step)
+        else:
+            kind = self._kind(variable_template(condition.variable))
+            misuse = compared(kind, operator, value, self._kind(value))
+            if misuse:
+                yield self._problem((*path, "value"), "wrong_type", misuse.message, misuse.suggestion, step=step)
 
     def _variable(self, variable: str, path: Path, step: str | None) -> Iterator[Problem]:
         source = variable_template(variable)
@@ -273,6 +305,28 @@ class _Check:
                 code, message, suggestion = wrong
                 at = max(reference.at - shift, 0)
                 yield self._problem(path, code, message, suggestion, step=step, input=name, at=at)
+        for misuse in misused(template, self._lookup):
+            at = max(misuse.at - shift, 0)
+            yield self._problem(path, "wrong_type", misuse.message, misuse.suggestion, step=step, input=name, at=at)
+
+    def _kind(self, value: Any) -> Kind:
+        """What a value is once its variables are filled in; anything, where it cannot be."""
+        try:
+            return kind_of(value, self._lookup)
+        except TemplateProblem:
+            return "any"
+
+    def _lookup(self, path: tuple[Any, ...]) -> Kind:
+        """What a variable is, as far as that is known."""
+        root, *below = path
+        if root in _KINDS and not below:
+            return _KINDS[root]
+        known = next((each for each in self._outputs.get(root) or () if below and each.name == below[0]), None)
+        if known is None:
+            return "any"
+        if below[1:] == ["size"]:
+            return "number"
+        return cast(Kind, known.type) if len(below) == 1 else "any"
 
     def _reference(self, path: tuple[str, ...], step: str | None) -> tuple[str, str, str | None] | None:
         if not path:

@@ -142,7 +142,17 @@ def _order(left: Any, right: Any) -> int:
 
 def can_be_ordered(value: Any) -> bool:
     """Whether greater_than and less_than can compare with this."""
-    return _number(value) is not None or _moment(value) is not None
+    return is_number(value) or is_time(value)
+
+
+def is_number(value: Any) -> bool:
+    """Whether this counts as a number, also as a text."""
+    return _number(value) is not None
+
+
+def is_time(value: Any) -> bool:
+    """Whether this counts as a date or a time."""
+    return _moment(value) is not None
 
 
 def _number(value: Any) -> Decimal | None:

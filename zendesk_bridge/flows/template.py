@@ -52,6 +52,17 @@ class Reference:
     at: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class Use:
+    """A value that a template takes from a variable, or that is written out, and the filters it goes through."""
+
+    # Names and numbers; empty for a value that is written out, or a local variable.
+    path: tuple[Any, ...]
+    literal: Any
+    # Each with its place in the template.
+    filters: tuple[tuple[str, int], ...]
+
+
 class Template:
     """A text with variables in it, compiled once. Raises TemplateProblem."""
 
@@ -120,6 +131,26 @@ class Template:
             return found[:TEXT_LIMIT] if len(found) > TEXT_LIMIT else found
         return list(found) if isinstance(found, tuple) else found
 
+    @property
+    def only(self) -> Use | None:
+        """The value that the template is, where it is one and keeps its type."""
+        if self._only is None or not isinstance(self._only.expression, FilteredExpression):
+            return None
+        return _use(self._only.expression, self._global_names())
+
+    def uses(self) -> Iterator[Use]:
+        """The values that the template takes, and what it does with them."""
+        if self._parsed is None:
+            return
+        known = self._global_names()
+        for expression in _expressions(self._parsed.nodes, _Context(self._parsed)):
+            if isinstance(expression, FilteredExpression):
+                yield _use(expression, known)
+
+    def _global_names(self) -> set[str]:
+        assert self._parsed is not None
+        return set(self._parsed.analyze().globals)
+
     def references(self) -> Iterator[Reference]:
         """The variables that come from outside the template."""
         if self._parsed is None:
@@ -143,6 +174,16 @@ def _plain_path(expression: Expression) -> tuple[str, ...] | None:
         return None
     segments = expression.left.path
     return tuple(map(str, segments)) if all(isinstance(each, str) for each in segments) else None
+
+
+def _use(expression: FilteredExpression, known: set[str]) -> Use:
+    left = expression.left
+    path: tuple[Any, ...] = ()
+    if isinstance(left, Path) and left.path and isinstance(left.path[0], str) and left.path[0] in known:
+        path = tuple(part if isinstance(part, str | int) else None for part in left.path)
+    literal = getattr(left, "value", None)
+    filters = tuple((each.name, _position(each.token)) for each in expression.filters or ())
+    return Use(path=path, literal=literal if isinstance(literal, str | int | float) else None, filters=filters)
 
 
 def _storable(text: str) -> str:
