@@ -67,6 +67,7 @@ ROWS = [{"name": f"n{number}", "id": number} for number in range(LIST_LIMIT)]
         NESTED.format("{% assign q = big | strip_html | truncatewords: 3 %}"),
         NESTED.format("{% assign q = rows | upcase %}"),
         NESTED.format("{% assign q = big | plain_text %}"),
+        NESTED.format("{% assign q = now | localize: 'de', style: 'full' %}"),
         "{% for i in (1..100) %}" + "{% for r in many %}{% endfor %}" * 500 + "{% endfor %}",
     ],
 )
