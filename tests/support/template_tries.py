@@ -13,6 +13,7 @@ from zendesk_bridge.flows.template import Template, TemplateProblem
 WRITTEN_OUT = {
     "amount": ("'3 days'", "'1 month 2 hours'", "'2'", "7"),
     "zone": ("'Europe/Berlin'", "'UTC'"),
+    "locale": ("'de'", "'pt-br'"),
 }
 
 

@@ -20,6 +20,7 @@ from zendesk_bridge.flows.filter_terms import WORK_LIMIT as WORK_LIMIT
 from zendesk_bridge.flows.filter_terms import FilterTerms, Function, Mistake
 from zendesk_bridge.flows.filter_terms import LimitReached as LimitReached
 from zendesk_bridge.flows.list_filters import LIST_FILTERS
+from zendesk_bridge.flows.local_filter import LOCAL_FILTERS
 from zendesk_bridge.flows.number_filters import NUMBER_FILTERS
 from zendesk_bridge.flows.text_filters import TEXT_FILTERS
 
@@ -150,6 +151,7 @@ FILTER_TERMS: Mapping[str, FilterTerms] = dict(
         {
             **CALENDAR_FILTERS,
             **LIST_FILTERS,
+            **LOCAL_FILTERS,
             **NUMBER_FILTERS,
             **TEXT_FILTERS,
             "default": _DEFAULT,
@@ -164,7 +166,7 @@ _LISTS = frozenset(LIST_FILTERS)
 # They hand on what they get, without going through it.
 _CHOICES = frozenset({"first", "last", "reverse", "size"})
 # They know `now` and `today` as texts too, as `date` does.
-_MOMENTS = frozenset({"in_zone", "minus", "plus"})
+_MOMENTS = frozenset({"in_zone", "localize", "minus", "plus"})
 
 #: The names of all filters.
 FILTERS = tuple(FILTER_TERMS)

@@ -1,4 +1,4 @@
-"""The filters for texts: cutting, replacing, changing letters. Null counts as an empty text."""
+"""The filters for texts: cutting, replacing, changing letters, reading HTML and names. Null counts as an empty text."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from typing import Any
 
 from liquid.builtin.filters import string as texts
 
-from zendesk_bridge.flows.filter_terms import WRITTEN, FilterTerms
-from zendesk_bridge.flows.html_text import strip_html
+from zendesk_bridge.flows.filter_terms import TEXT, WRITTEN, FilterTerms
+from zendesk_bridge.flows.first_names import first_name
+from zendesk_bridge.flows.html_text import plain_text, strip_html
 
 
 def _truncate(text: str, length: Any = 50, end: str = "...") -> str:
@@ -44,6 +45,15 @@ TEXT_FILTERS = {
         takes=WRITTEN,
         gives="text",
     ),
+    "first_name": FilterTerms(
+        function=first_name,
+        about="Whom a message greets: without titles, “Ortega, Maria” by the comma, an address by what is before its"
+        " first dot. Where it cannot tell, the name as it is.",
+        example='{{ "Dr. Maria Luisa Ortega" | first_name }}',
+        result="Maria",
+        takes=TEXT,
+        gives="text",
+    ),
     "lstrip": FilterTerms(
         function=texts.lstrip,
         about="Without blanks before it.",
@@ -51,6 +61,16 @@ TEXT_FILTERS = {
         result="Hi",
         takes=WRITTEN,
         gives="text",
+    ),
+    "plain_text": FilterTerms(
+        function=plain_text,
+        about="HTML as text that reads well: paragraphs, rows and list items as lines, links with their address,"
+        " entities as characters. Text without tags keeps its lines.",
+        example='{{ "<p>Fewer than <b>5</b> &amp; more</p>" | plain_text }}',
+        result="Fewer than 5 & more",
+        takes=WRITTEN,
+        gives="text",
+        weight=4,
     ),
     "prepend": FilterTerms(
         function=texts.prepend,
@@ -118,7 +138,7 @@ TEXT_FILTERS = {
     ),
     "strip_html": FilterTerms(
         function=strip_html,
-        about="Without HTML's tags, and otherwise as it is.",
+        about="Without HTML's tags, and otherwise as it is; `plain_text` reads better.",
         example='{{ "<p>Hi <b>you</b></p>" | strip_html }}',
         result="Hi you",
         takes=WRITTEN,

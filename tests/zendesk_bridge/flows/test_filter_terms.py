@@ -42,6 +42,7 @@ def test_what_is_judged_when_it_is_written_out_are_values_that_the_filter_takes(
         ("plus", "date", "any"),
         ("plus", "date-time", "date-time"),
         ("in_zone", "date", "date"),
+        ("localize", "date", "text"),
         ("size", "list", "number"),
         ("slice", "text", "text"),
         ("round", "decimal", "any"),
@@ -86,6 +87,22 @@ def test_the_kind_of_a_result_is_known_or_is_any(name: str, kind: Kind, result: 
             "the filter 'minus' takes a number or a duration, not 'soon'",
             'Write a number, or "3 days", or "1 day 12 hours".',
         ),
+        (
+            'localize: "de", style: "longer"',
+            "style: 'longer' is none of short, medium, long, full",
+            "did you mean 'long'?",
+        ),
+        ('localize: "de", show: "dates"', "show: 'dates' is none of date, time, both", "did you mean 'date'?"),
+        (
+            'localize: zone: "Paris"',
+            "the filter 'localize' takes a time zone, and 'Paris' is none",
+            "did you mean 'Europe/Paris'?",
+        ),
+        (
+            'localize: "german"',
+            "the filter 'localize' takes a locale, and 'german' is none",
+            "Locales are called as in Zendesk: en-US, de, pt-BR, es-419, zh-CN.",
+        ),
     ],
 )
 def test_what_is_written_out_and_wrong_is_found_before_the_flow_runs(use: str, message: str, hint: str) -> None:
@@ -101,6 +118,8 @@ def test_what_is_written_out_and_wrong_is_found_before_the_flow_runs(use: str, m
     [
         *('plus: "3"', "plus: 3", "plus: -1.5", "plus: n", 'plus: "1e3"', "plus: null", 'minus: "1 WEEK"'),
         *("in_zone: n", "in_zone: null", 'in_zone: "UTC"', 'in_zone: "America/Argentina/Buenos_Aires"'),
+        *("localize", "localize: n", 'localize: "pt-br", zone: n, style: n, show: n', 'localize: "zh-CN"'),
+        *('localize: "en-x-pirate"', 'localize: "es-419", style: "full", show: "time"'),
     ],
 )
 def test_what_is_right_or_not_known_before_the_flow_runs_is_no_problem(use: str) -> None:
