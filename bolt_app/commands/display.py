@@ -95,7 +95,7 @@ def flow(row: dict[str, Any]) -> None:
     terminal.say(f"# {row['key']} (version {row['version']}, {state}, {row['source']})", "dim")
     if row["problem"]:
         terminal.say(f"# {row['problem']}", "red")
-    sys.stdout.write(terminal.clean(row["text"]))
+    text(row["text"])
 
 
 def rehearsals(results: list[dict[str, Any]]) -> None:
@@ -111,7 +111,7 @@ def rehearsals(results: list[dict[str, Any]]) -> None:
 
 def text(shown: str) -> None:
     """A text as it is, but for what would steer the terminal."""
-    sys.stdout.write(terminal.clean(shown))
+    sys.stdout.write(terminal.clean(shown.replace("\r\n", "\n")))
 
 
 def versions(rows: list[dict[str, Any]]) -> None:

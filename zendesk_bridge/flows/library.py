@@ -204,6 +204,11 @@ def _store_files(
                 "insert into flow_versions(flow, version, definition, text, created_at) values (?, ?, ?, ?, ?)",
                 (key, version, definition, file.text, now),
             )
+        else:  # another comment makes no version, and is kept
+            connection.execute(
+                "update flow_versions set text = ? where flow = ? and version = ? and text <> ?",
+                (file.text, key, version, file.text),
+            )
         decides = file.flow.active is not None
         # Where a file is gone that stood before a recipe, the recipe does not take its place unasked.
         gone = before is not None and _source(file) == RECIPE != before["source"]
