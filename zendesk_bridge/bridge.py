@@ -53,7 +53,6 @@ __all__ = [
     "Bridge",
     "BridgeSettings",
     "Channels",
-    "FlowFiles",
     "Incoming",
     "Keep",
     "Linked",

@@ -22,7 +22,7 @@ Force = Annotated[bool, typer.Option("--force", help="Write over files that diff
 
 def take_in(
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE|FOLDER...", help="Flow files, or folders of them.", show_default=False)
+        list[Path], typer.Argument(metavar="FILE|FOLDER", help="Flow files, or folders of them.", show_default=False)
     ],
     force: Force = False,
     as_json: Json = False,
