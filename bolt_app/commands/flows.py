@@ -219,7 +219,7 @@ def run_now(
 def _changed_since(flow: dict[str, Any]) -> bool:
     """Whether a flow's file is another than the one that was read."""
     try:
-        text = Path(flow["source"]).read_text(encoding="utf-8")
+        text = Path(flow["source"]).read_bytes().decode()
     except (OSError, ValueError):  # a recipe, or gone
         return False
     return bool(text != flow["text"])
