@@ -14,7 +14,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from zendesk_bridge import actions, forgetting, recipes, rehearsal, trial, triggers
+from zendesk_bridge import actions, deletion, forgetting, recipes, rehearsal, trial, triggers
 from zendesk_bridge.account import ZendeskSettings
 from zendesk_bridge.channels import Channels, Membership
 from zendesk_bridge.client import ZendeskClient
@@ -35,6 +35,7 @@ from zendesk_bridge.flows.reference import reference
 from zendesk_bridge.flows.retention import Keep, Retention
 from zendesk_bridge.flows.runner import Runner
 from zendesk_bridge.flows.schema import flow_schema
+from zendesk_bridge.folder import FlowFiles, Plan
 from zendesk_bridge.incoming import Incoming, OpenEvent
 from zendesk_bridge.linking import Linked, Linking
 from zendesk_bridge.memory import Memory
@@ -59,6 +60,7 @@ __all__ = [
     "Membership",
     "Memory",
     "OpenEvent",
+    "Plan",
     "Polling",
     "Timing",
     "Vault",
@@ -223,6 +225,12 @@ class Bridge:
     def library(self) -> Library:
         """The flows there are."""
         return Library(self._journal, self.catalog, recipes.texts(), self._folder)
+
+    @cached_property
+    def files(self) -> FlowFiles:
+        """The flow files, and what goes into their folder and out of it."""
+        folder = self.settings.flows or self.settings.default_flows or Path("flows")
+        return FlowFiles(self.catalog, recipes.texts(), folder)
 
     @cached_property
     def connections(self) -> Connections:
@@ -490,6 +498,11 @@ class Bridge:
         """What is wrong with flow files, folders or keys; with everything where none is named. Raises NotFound."""
         return check(names, recipes.texts(), self._folder(), self.catalog)
 
+    async def compare_flows(self, folder: Path | None, *, empty: bool = False) -> dict[str, Any]:
+        """What the files of a folder would change, as `flows sync --check --json` has it. Raises ConnectorError."""
+        current = await self._peek(versions.select_current) or {}
+        return await asyncio.to_thread(self.files.compare, folder, current, empty=empty)
+
     def schema(self) -> dict[str, Any]:
         """The JSON Schema of flow files."""
         return flow_schema(self.catalog)
@@ -503,9 +516,9 @@ class Bridge:
     async def request(self, verb: str, args: Mapping[str, Any], by: str) -> dict[str, Any]:
         """Changes something: here, if nobody else holds the database, else through the process that does.
 
-        Verbs: `activate`, `deactivate` (key); `sync`; `test` (key, event); `retry` (run, send, step), `cancel` (run);
-        `replay` (event, flow); `forget` (requester); `connect`, `disconnect` (service), `outcome` (service, link);
-        `rotate_key`; `budgets`.
+        Verbs: `activate`, `deactivate` (key); `depends`, `delete` (key); `sync`; `folder`; `test` (key, event);
+        `retry` (run, send, step), `cancel` (run); `replay` (event, flow); `forget` (requester);
+        `connect`, `disconnect` (service), `outcome` (service, link); `rotate_key`; `budgets`.
 
         Raises:
             ConnectorError: it was refused.
@@ -527,7 +540,7 @@ class Bridge:
             return await self._do(verb, args, by)
         finally:
             self.changed()
-            if verb in ("activate", "deactivate", "sync"):
+            if verb in ("activate", "deactivate", "delete", "sync"):
                 self.subscription.follow()
 
     async def _do(self, verb: str, args: Mapping[str, Any], by: str) -> dict[str, Any]:
@@ -542,6 +555,12 @@ class Bridge:
                     "flows": [flow.key for flow in self.library.all()],
                     "problems": [each.as_json() for each in problems],
                 }
+            case "depends" | "delete":
+                key, owner = str(args["key"]), self._default_owner
+                found = await deletion.depends(self._journal, self.library, self.files, key, owner)
+                return found if verb == "depends" else await deletion.delete(self.library, self.files, found, by)
+            case "folder":
+                return {"folder": str(self.files.folder.absolute())}
             case "test":
                 return {"run": await self._start_test(str(args["key"]), args["event"])}
             case "retry" | "cancel":

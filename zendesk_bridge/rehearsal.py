@@ -14,6 +14,7 @@ from zendesk_bridge.flows.compiled import CompiledAction, CompiledFlow
 from zendesk_bridge.flows.document import Document, DocumentProblem
 from zendesk_bridge.flows.errors import ConnectorError, FlowError, Permanent
 from zendesk_bridge.flows.interpreter import interpret
+from zendesk_bridge.flows.model import Problem
 
 #: How the files end.
 SUFFIX = ".test.yml"
@@ -56,18 +57,28 @@ class _File(_Part):
 def read_cases(path: Path) -> list[Case]:
     """The tests in a file. Raises FlowError that names the line."""
     try:
-        document = Document(path.read_text(encoding="utf-8"))
-        return _File.model_validate(document.plain).tests
+        cases = parse_cases(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, ValueError) as problem:
+        raise FlowError("wrong_test", f"{path} cannot be read: {problem}") from problem
+    if isinstance(cases, Problem):
+        raise FlowError("wrong_test", str(cases))
+    return cases
+
+
+def parse_cases(text: str, file: str) -> list[Case] | Problem:
+    """The tests that a file's text says, or the first thing that is wrong with it."""
+    try:
+        document = Document(text)
     except DocumentProblem as problem:
-        raise FlowError("wrong_test", f"{path}:{problem.line}: {problem.message}") from problem
+        return Problem(file=file, line=problem.line, code="wrong_test", message=problem.message)
+    try:
+        return _File.model_validate(document.plain).tests
     except ValidationError as problem:
         error = problem.errors()[0]
         place = [part for part in error["loc"] if part != "__root__"]
-        where = f"{path}:{document.line(place)}"
         what = "there is no such field" if error["type"] == "extra_forbidden" else in_words(error)
-        raise FlowError("wrong_test", f"{where}: {'.'.join(map(str, place))}: {what}") from problem
-    except (OSError, ValueError) as problem:
-        raise FlowError("wrong_test", f"{path} cannot be read: {problem}") from problem
+        message = f"{'.'.join(map(str, place))}: {what}"
+        return Problem(file=file, line=document.line(place), code="wrong_test", message=message)
 
 
 async def rehearse(flow: CompiledFlow, case: Case, catalog: Catalog) -> dict[str, Any]:

@@ -75,7 +75,7 @@ def flows(rows: list[dict[str, Any]]) -> None:
     table = terminal.new_table(*names, whole=("State", "Last run", "Steps"))
     for row in rows:
         last = row["last_run"]
-        state = "active" if row["active"] else "inactive"
+        state = "active" if row["active"] else "inactive" if row["version"] or row["problem"] else "deleted"
         when = f"{last['status']} {terminal.when(last['started_at'], short=not wide)}" if last else "never"
         cells = [row["key"], row["name"], state, when, *([str(row["steps"]), row["trigger"] or ""] if wide else [])]
         table.add_row(*(terminal.cell(cell) for cell in cells))
@@ -83,7 +83,7 @@ def flows(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         if row["problem"]:
             terminal.say(f"{row['key']}: {row['problem']} ({row['source']})", "red")
-    good = [row["key"] for row in rows if not row["problem"]]
+    good = [row["key"] for row in rows if row["version"] and not row["problem"]]
     if good and not any(row["active"] for row in rows):
         terminal.say(f"No flow is active. Switch one on: zendesk-connector flows activate {good[0]}", "yellow")
 
@@ -95,7 +95,7 @@ def flow(row: dict[str, Any]) -> None:
     terminal.say(f"# {row['key']} (version {row['version']}, {state}, {row['source']})", "dim")
     if row["problem"]:
         terminal.say(f"# {row['problem']}", "red")
-    sys.stdout.write(terminal.clean(row["text"]))
+    text(row["text"])
 
 
 def rehearsals(results: list[dict[str, Any]]) -> None:
@@ -111,7 +111,7 @@ def rehearsals(results: list[dict[str, Any]]) -> None:
 
 def text(shown: str) -> None:
     """A text as it is, but for what would steer the terminal."""
-    sys.stdout.write(terminal.clean(shown))
+    sys.stdout.write(terminal.clean(shown.replace("\r\n", "\n")))
 
 
 def versions(rows: list[dict[str, Any]]) -> None:

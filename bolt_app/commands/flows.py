@@ -18,18 +18,22 @@ Key = Annotated[str, typer.Argument(metavar="KEY", help="The flow's key: `flows 
 
 def commands() -> typer.Typer:
     """The commands."""
+    from bolt_app.commands import keeping  # which has the key and the switch for JSON from here
+
     app = typer.Typer(
-        help="Shows, checks, switches and tests action flows.", no_args_is_help=True, rich_markup_mode=None
+        help="Shows, checks, switches, tests and keeps action flows.", no_args_is_help=True, rich_markup_mode=None
     )
     app.command("list")(list_flows)
     app.command("show")(show)
     app.command("history")(history)
     app.command("diff")(diff)
-    app.command("export")(export)
+    app.command("import")(keeping.take_in)
+    app.command("export")(keeping.export)
     app.command("check")(check)
     app.command("schema")(schema)
     app.command("reference")(reference)
-    app.command("sync")(sync)
+    app.command("sync")(keeping.sync)
+    app.command("delete")(keeping.delete)
     app.command("activate")(activate)
     app.command("deactivate")(deactivate)
     app.command("test")(run_now)
@@ -85,35 +89,6 @@ def _version(text: str | None) -> int | None:
     return None if text is None else int(text)
 
 
-def export(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the files go; made if it is not there.")],
-    force: Annotated[bool, typer.Option("--force", help="Write over files that differ.")] = False,
-) -> None:
-    """Writes every flow into a folder, a file each.
-
-    As they are, comments and order included: to keep them in git, and set CONNECTOR_FLOWS to the folder.
-    """
-
-    async def work(sides: Sides) -> list[tuple[str, str]]:
-        shown = [await sides.bridge.show_flow(flow["key"]) for flow in await sides.bridge.list_flows()]
-        return [(flow["key"], flow["text"]) for flow in shown if flow["text"]]
-
-    flows = run(work)
-    paths = {folder / f"{key}.yml": text for key, text in flows}
-    differing = [path for path, text in paths.items() if path.exists() and path.read_text(encoding="utf-8") != text]
-    if differing and not force:
-        named = ", ".join(str(path) for path in differing)
-        raise ConnectorError("differs", f"{named}: not as the flow is now", hint="Look, or write over it with --force.")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for path, text in paths.items():
-            path.write_text(text, encoding="utf-8")
-    except OSError as problem:
-        raise ConnectorError("not_written", f"{folder} cannot be written: {problem.strerror}") from problem
-    for path in paths:
-        display.done(str(path))
-
-
 def check(
     names: Annotated[
         list[str] | None, typer.Argument(metavar="KEY|FILE|FOLDER", help="What to check; all flows if not given.")
@@ -155,19 +130,6 @@ def reference() -> None:
         return sides.bridge.reference()
 
     typer.echo(run(work))
-
-
-def sync(as_json: Json = False) -> None:
-    """Reads the folder of flow files again.
-
-    Exit code 1 if a file is wrong: its flow goes on as it was.
-    """
-    answer = run(lambda sides: sides.bridge.request("sync", {}, who()))
-    if as_json:
-        display.json(answer)
-    else:
-        display.synced(answer)
-    raise typer.Exit(1 if answer["problems"] else 0)
 
 
 def activate(key: Key, as_json: Json = False) -> None:
@@ -257,7 +219,7 @@ def run_now(
 def _changed_since(flow: dict[str, Any]) -> bool:
     """Whether a flow's file is another than the one that was read."""
     try:
-        text = Path(flow["source"]).read_text(encoding="utf-8")
+        text = Path(flow["source"]).read_bytes().decode()
     except (OSError, ValueError):  # a recipe, or gone
         return False
     return bool(text != flow["text"])

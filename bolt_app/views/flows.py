@@ -68,7 +68,9 @@ def flow_rows(flow: Flow, *, admin: bool) -> list[Block]:
 def trigger_words(flow: Flow) -> str:
     """What starts a flow."""
     title = flow.get("trigger_title") or flow["trigger"]
-    return f"when: {safe(title, 150)}" if title else "cannot start: its file is wrong"
+    if title:
+        return f"when: {safe(title, 150)}"
+    return "cannot start: its file is wrong" if flow["problem"] else "was deleted, and has runs that have not ended"
 
 
 def last_run_words(flow: Flow) -> str:

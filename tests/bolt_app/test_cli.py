@@ -55,7 +55,7 @@ def test_there_are_the_commands_that_the_documentation_names() -> None:
         "manifest",
         *("flows", "flows list", "flows show", "flows check", "flows schema"),
         *("flows reference", "flows sync", "flows history", "flows diff", "flows export"),
-        *("flows activate", "flows deactivate", "flows test"),
+        *("flows activate", "flows deactivate", "flows test", "flows import", "flows delete"),
         *("runs", "runs list", "runs show", "runs retry", "runs cancel", "runs forget"),
         *("runs failures", "runs replay"),
         *("connections", "connections list", "connections connect", "connections disconnect"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,6 +32,7 @@ from zendesk_bridge.flows.model import Problem
 
 #: More than this nobody reads.
 PROBLEMS_LIMIT = 100
+_LINE_END = re.compile("\r\n?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +49,7 @@ class FlowFile:
 def read_flow(text: str, file: str, catalog: Catalog) -> FlowFile:
     """Reads and checks one flow. Never raises: what is wrong is in `problems`."""
     try:
-        document = Document(text)
+        document = Document(_LINE_END.sub("\n", text))
     except DocumentProblem as problem:
         wrong = Problem(file=file, line=problem.line, code="yaml", message=problem.message)
         return FlowFile(file=file, text=text, problems=[wrong])
@@ -67,7 +69,7 @@ def read_file(path: pathlib.Path, catalog: Catalog) -> FlowFile:
     try:
         if path.stat().st_size > 4 * FILE_LIMIT:
             raise ValueError(f"it has more than {FILE_LIMIT // 1024} KiB")
-        text = path.read_text(encoding="utf-8")
+        text = path.read_bytes().decode("utf-8")  # with its own ends of lines, for whoever writes it again
     except (OSError, ValueError) as problem:
         reason = problem.strerror if isinstance(problem, OSError) else problem
         if isinstance(problem, UnicodeDecodeError):

@@ -167,11 +167,16 @@ def event(connection: sqlite3.Connection, event_id: str) -> tuple[Event, str]:
 def list_flows(
     connection: sqlite3.Connection, catalog: Catalog, default_owner: str | None = None
 ) -> list[dict[str, Any]]:
-    """Every flow by key, as `flows list --json` has it."""
+    """Every flow by key, as `flows list --json` has it.
+
+    One that was deleted is there until its runs have ended, with version 0 and no problem.
+    """
     rows = Database(connection).query(
         "select flows.*, flow_versions.definition from flows left join flow_versions"
         " on flow_versions.flow = flows.key and flow_versions.version = flows.version"
-        " where flows.present or flows.version > 0 order by flows.key"
+        # The plus has the open runs looked through, not all of the flow's history.
+        " where flows.present or flows.version > 0 or exists (select 1 from runs"
+        " where runs.status in ('queued', 'running', 'waiting') and +runs.flow = flows.key) order by flows.key"
     )
     result = []
     for row in rows:
@@ -202,7 +207,7 @@ def show_flow(
     """One flow as `list_flows` has it, with description and text of its newest good version. Raises NotFound."""
     flows = list_flows(connection, catalog, default_owner)
     for flow in flows:
-        if flow["key"] == key:
+        if flow["key"] == key and (flow["version"] or flow["problem"]):
             row = connection.execute(
                 "select definition, text from flow_versions where flow = ? and version = ?", (key, flow["version"])
             ).fetchone()
@@ -212,6 +217,9 @@ def show_flow(
                 "description": definition.description if definition else "",
                 "text": row["text"] if row else "",
             }
+    if connection.execute("select 1 from flow_versions where flow = ?", (key,)).fetchone():
+        hint = f"`zendesk-connector flows history {key}` has its versions; the history has its runs."
+        raise NotFound("no_flow", f"Flow {key!r} was deleted", hint=hint)
     close = nearest(key, [flow["key"] for flow in flows])
     hint = f"Did you mean {close!r}?" if close else "`zendesk-connector flows list` names them."
     raise NotFound("no_flow", f"There is no flow {key!r}", hint=hint)

@@ -102,6 +102,15 @@ class Library:
             await self._reload()
         return self.flow(key)
 
+    async def delete(self, key: str) -> None:
+        """Takes a flow whose file was removed off the list; its versions and runs stay.
+
+        A recipe of its key that comes to light then is a flow like any other.
+        """
+        await self.sync()
+        await self._journal.write(lambda connection: _store_deleted(connection, key))
+        await self._reload()
+
     async def _reload(self) -> None:
         flows = await self._journal.read(store.select_flows)
         self._flows = {flow.key: flow for flow in flows}
@@ -142,14 +151,24 @@ def read_all(
         files[file.key or path.stem].append(file)
     for key, candidates in files.items():
         if len(candidates) > 1:
-            for each in candidates:
-                others = ", ".join(other.file for other in candidates if other is not each)
-                message = f"the key {key!r} is also in {others}"
-                problems.append(Problem(file=each.file, line=1, code="doubled_key", message=message))
+            problems += doubled(key, [each.file for each in candidates])
             good[key] = FlowFile(file=candidates[0].file, text="", key=key)
         else:
             good[key] = candidates[0]
     return good, problems
+
+
+def doubled(key: str, files: list[str]) -> list[Problem]:
+    """What is wrong with files that have one key."""
+    return [
+        Problem(
+            file=file,
+            line=1,
+            code="doubled_key",
+            message=f"the key {key!r} is also in {', '.join(other for other in files if other != file)}",
+        )
+        for file in files
+    ]
 
 
 def check(names: list[str], recipes: Mapping[str, str], folder: Path | None, catalog: Catalog) -> list[Problem]:
@@ -203,6 +222,11 @@ def _store_files(
             connection.execute(
                 "insert into flow_versions(flow, version, definition, text, created_at) values (?, ?, ?, ?, ?)",
                 (key, version, definition, file.text, now),
+            )
+        else:  # another comment makes no version, and is kept
+            connection.execute(
+                "update flow_versions set text = ? where flow = ? and version = ? and text <> ?",
+                (file.text, key, version, file.text),
             )
         decides = file.flow.active is not None
         # Where a file is gone that stood before a recipe, the recipe does not take its place unasked.
@@ -266,6 +290,14 @@ def _store_active(connection: sqlite3.Connection, key: str, active: bool) -> Non
     connection.execute(
         "update flows set active = ?, activated_at = ?, updated_at = ? where key = ?",
         (active, now if active else None, now, key),
+    )
+
+
+def _store_deleted(connection: sqlite3.Connection, key: str) -> None:
+    # Without a current version: a file that comes back makes the next one.
+    connection.execute(
+        "update flows set version = 0, problem = null, updated_at = ? where key = ? and not present and not active",
+        (rfc3339(utc_now()), key),
     )
 
 

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 #: How often the holder looks for requests, in seconds.
 LOOK_EVERY = 0.25
 #: Requests that change nothing, and come often: neither the log nor the table keeps them.
-LOOKS = ("budgets", "outcome")
+LOOKS = ("budgets", "depends", "folder", "outcome")
 #: How long a command waits for its answer, in seconds.
 ANSWER_WITHIN = 5.0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import sqlite3
+from dataclasses import dataclass
 from typing import Any
 
 from zendesk_bridge.flows.catalog import nearest
@@ -47,22 +48,57 @@ def diff(connection: sqlite3.Connection, key: str, old: int | None, new: int | N
         old: by default the one before `new`.
         new: by default the current one.
     """
-    new = _current(connection, key) if new is None else new
+    new = _current(connection, key) or _newest(connection, key) if new is None else new
     if old is None:
         earlier = [each["version"] for each in list_versions(connection, key) if each["version"] < new]
         if not earlier:
             raise NotFound("no_version", f"Flow {key!r} has no version before {new}")
         old = max(earlier)
     before, after = text_of(connection, key, old), text_of(connection, key, new)
-    names = (f"{key} (version {old})", f"{key} (version {new})")
-    return "".join(difflib.unified_diff(_lines(before), _lines(after), *names))
+    return unified(before, after, f"{key} (version {old})", f"{key} (version {new})")
+
+
+def unified(before: str, after: str, old: str, new: str) -> str:
+    """A unified diff of two texts; empty where at most the ends of lines differ.
+
+    Args:
+        old: what the text before is called.
+        new: what the text after is called.
+    """
+    return "".join(difflib.unified_diff(_lines(before), _lines(after), old, new))
 
 
 def _lines(text: str) -> list[str]:
     return [f"{line}\n" for line in text.splitlines()]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Current:
+    """A flow as the database has it now."""
+
+    # 0 where its file was never right.
+    version: int
+    text: str
+    # "recipe", or the path of the file.
+    source: str
+
+
+def select_current(connection: sqlite3.Connection) -> dict[str, Current]:
+    """The flows whose file or recipe is there, by key."""
+    rows = connection.execute(
+        "select flows.key, flows.version, flows.source, flow_versions.text from flows left join flow_versions"
+        " on flow_versions.flow = flows.key and flow_versions.version = flows.version where flows.present"
+    )
+    return {row["key"]: Current(version=row["version"], text=row["text"] or "", source=row["source"]) for row in rows}
+
+
+def _newest(connection: sqlite3.Connection, key: str) -> int:
+    row = connection.execute("select max(version) from flow_versions where flow = ?", (key,)).fetchone()
+    return int(row[0] or 0)
+
+
 def _current(connection: sqlite3.Connection, key: str) -> int:
+    """The current version; 0 where the flow was deleted, or its file was never right. Raises NotFound."""
     row = connection.execute("select version from flows where key = ?", (key,)).fetchone()
     if row is None:
         close = nearest(key, [each["key"] for each in connection.execute("select key from flows")])

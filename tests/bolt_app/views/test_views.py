@@ -43,9 +43,13 @@ def test_a_list_of_flows_turns_its_pages() -> None:
 def test_a_flow_whose_file_decides_has_no_switch_and_one_that_cannot_run_no_test() -> None:
     decided = buttons(flow_shown(sample.OTHER_FLOW, admin=True))
     assert set(decided) == {ids.FLOW_TEST, ids.FLOW_RUNS}
-    broken = sample.FLOW | {"version": 0, "trigger": None, "trigger_title": None}
+    deleted = sample.FLOW | {"version": 0, "trigger": None, "trigger_title": None, "problem": None}
+    broken = deleted | {"problem": "line 3: 'steps' is missing"}
     assert set(buttons(flow_list([broken], offset=0, admin=True))) == {ids.FLOW_RUNS, ids.FLOW_SHOW}
     assert "cannot start: its file is wrong" in json.dumps(flow_shown(broken, admin=True))
+    left = flow_list([deleted], offset=0, admin=True)
+    assert set(buttons(left)) == {ids.FLOW_RUNS, ids.FLOW_SHOW}
+    assert "was deleted, and has runs that have not ended" in json.dumps(left)
 
 
 def test_a_members_flow_has_no_file_source_or_switch() -> None:

@@ -97,6 +97,17 @@ async def test_a_version_is_made_only_where_the_content_changes(
     assert library.flow("greet").version == 3
 
 
+async def test_a_file_is_kept_byte_for_byte_also_where_it_makes_no_version(
+    journal: Journal, folder: Path, library_of: Any
+) -> None:
+    file, library = folder / "greet.yml", library_of()
+    for content in (text(), "# Grüße\n" + text(), text().replace("\n", "\r\n")):
+        file.write_bytes(content.encode())
+        assert await library.sync() == []
+        shown = await journal.read(lambda connection: history.show_flow(connection, "greet", Catalog([])))
+        assert (shown["text"].encode(), shown["version"]) == (content.encode(), 1)
+
+
 async def test_recipes_are_listed_from_the_start_and_start_nothing(journal: Journal, library_of: Any) -> None:
     library = library_of({"greet.yml": text()})
     await library.sync()
