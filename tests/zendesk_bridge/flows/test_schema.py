@@ -91,6 +91,38 @@ def test_an_editor_can_offer_triggers_actions_aliases_and_operators(schema: dict
     assert "else" in parts["OnlyIf"]["properties"]
 
 
+def test_an_editor_can_offer_variables_and_the_keys_they_go_with(schema: dict[str, Any]) -> None:
+    parts = schema["$defs"]
+    offered = parts["Condition"]["properties"]["variable"]["examples"]
+    assert {"trigger.assignee_id", "ticket.tags", "user.email", "organization.name", "now"} <= set(offered)
+    assert len(offered) == len(set(offered))
+    rules = {
+        rule["if"]["properties"]["action"]["enum"][0]: rule["then"]["properties"]
+        for rule in parts["ActionStep"]["allOf"]
+    }
+    assert rules["zendesk.look_up_ticket"]["key"] == {"examples": ["ticket"]}
+    message = rules["slack.send_direct_message"]["inputs"]["properties"]["message"]
+    assert "{{ ticket.subject }}" in message["anyOf"][0]["examples"]
+
+
+def test_an_editor_offers_lists_for_loops_and_times_for_waits(schema: dict[str, Any]) -> None:
+    parts = schema["$defs"]
+    assert "{{ ticket.tags }}" in parts["Loop"]["properties"]["each"]["examples"]
+    assert "{{ ticket.subject }}" not in parts["Loop"]["properties"]["each"]["examples"]
+    assert "{{ ticket.due_at }}" in parts["Wait"]["properties"]["until"]["anyOf"][0]["examples"]
+    assert parts["Wait"]["properties"]["zone"]["anyOf"][0]["examples"] == ["{{ user.iana_time_zone }}"]
+
+
+def test_an_editor_can_say_what_each_action_trigger_and_operator_is(schema: dict[str, Any]) -> None:
+    parts = schema["$defs"]
+    for part, name in (("ActionStep", "action"), ("TriggerReference", "event"), ("Condition", "operator")):
+        offered = parts[part]["properties"][name]
+        assert len(offered["enumDescriptions"]) == len(offered["enum"])
+        assert all(offered["enumDescriptions"])
+    index = parts["ActionStep"]["properties"]["action"]["enum"].index("zendesk.look_up_ticket")
+    assert "subject, description" in parts["ActionStep"]["properties"]["action"]["enumDescriptions"][index]
+
+
 def test_an_editor_can_show_what_each_input_is_for(schema: dict[str, Any]) -> None:
     rules = {
         rule["if"]["properties"]["action"]["enum"][0]: rule["then"] for rule in schema["$defs"]["ActionStep"]["allOf"]
