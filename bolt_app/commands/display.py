@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 #: From this width on, tables show what else there is.
 _WIDE = 120
-#: Panels are no wider: text is read in lines of this length.
-_PANEL = 100
 
 #: Said of runs and flows that nothing moves on.
 NOTHING_RUNS = "No connector is running: nothing happens until `zendesk-connector serve` is started."
@@ -194,18 +192,20 @@ def run(row: dict[str, Any]) -> None:
     run_end(row)
 
 
-def ignored(row: dict[str, Any]) -> None:
-    """Shows nothing of a step: all of them come in the end, as JSON."""
+def step(row: dict[str, Any], *, message_follows: bool = False) -> None:
+    """One step: what went in, what came out, what went wrong.
 
-
-def step(row: dict[str, Any]) -> None:
-    """One step: what went in, what came out, what went wrong."""
+    Args:
+        message_follows: its message is shown later, as it looks in Slack.
+    """
     _step_line(row)
     inputs, outputs = row["inputs"], row["outputs"]
     if row["action"].startswith("slack."):
         # As its reader sees it; and once.
         inputs = {name: plain(value) if isinstance(value, str) else value for name, value in inputs.items()}
         outputs = {name: value for name, value in outputs.items() if name != "message"}
+        if message_follows and "message" in inputs:
+            inputs["message"] = "(below, as Slack shows it)"
     _pairs("in", inputs)
     # What comes out as it went in is said once.
     _pairs("out", {name: value for name, value in outputs.items() if row["inputs"].get(name) != value})
@@ -262,15 +262,23 @@ def run_end(row: dict[str, Any]) -> None:
         _error(row["error"])
 
 
-def test_end(row: dict[str, Any], served: bool) -> None:
-    """How a test ended, and where to see more."""
-    run_end(row)
-    if row["id"] is None:
-        terminal.say("A dry run: nothing was sent or recorded.", "dim")
+def test_end(row: dict[str, Any], served: bool, nothing_left: str | None) -> None:
+    """Where to see more of a test.
+
+    Args:
+        nothing_left: said of a test of which nothing is recorded.
+    """
+    if nothing_left is not None:
+        terminal.say(nothing_left, "dim")
         return
     if row["status"] in ("queued", "running", "waiting"):
         terminal.say("It goes on by itself." if served else GOES_ON, "yellow")
     terminal.say(f"zendesk-connector runs show {row['id']}", "dim")
+
+
+def remark(line: str) -> None:
+    """What there is to know of a test, beside its steps."""
+    terminal.say(line, "yellow")
 
 
 def sandbox_opened(slack: str, zendesk: str, connector: str) -> None:
@@ -289,19 +297,6 @@ def sandbox_delivered(statuses: list[int | None]) -> None:
     """How the connector answered the webhook."""
     answers = ", ".join("stored (200)" if status == 200 else str(status) for status in statuses)
     terminal.say(f"Zendesk's signed webhook was answered: {answers}", None)
-
-
-def sandbox_message(recipient: str, text: str) -> None:
-    """A direct message as its reader sees it."""
-    from rich.box import ROUNDED
-    from rich.panel import Panel
-    from rich.text import Text
-
-    console = terminal.open_console()
-    width = min(console.width, _PANEL) if console.is_terminal else _PANEL
-    title = Text(terminal.clean(f" Slack · Zendesk Connector → {recipient} "), style="bold")
-    body = Text(terminal.clean(text).rstrip("\n"))
-    console.print(Panel(body, title=title, title_align="left", box=ROUNDED, padding=(1, 2), width=width))
 
 
 def sandbox_verdict(problem: str | None) -> None:

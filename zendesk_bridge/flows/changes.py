@@ -6,7 +6,7 @@ import sqlite3
 
 from zendesk_bridge.flows import store
 from zendesk_bridge.flows.errors import ConnectorError, NotFound
-from zendesk_bridge.flows.model import Run, RunStatus, utc_now
+from zendesk_bridge.flows.model import CUT_SHORT, Run, RunStatus, StepStatus, utc_now
 
 
 def existing(connection: sqlite3.Connection, run_id: str) -> Run:
@@ -48,6 +48,24 @@ def retry(connection: sqlite3.Connection, run_id: str, key: str | None) -> Run:
     run.waiting_since = None
     store.update_run(connection, run)
     return run
+
+
+def end_sleep(connection: sqlite3.Connection, run_id: str) -> bool:
+    """Cuts a run's waits short and queues it; whether it slept in one. Raises NotFound."""
+    run = existing(connection, run_id)
+    asleep = [
+        step
+        for step in store.select_steps(connection, run_id)
+        if step.action == "wait" and step.status is StepStatus.WAITING
+    ]
+    if run.status is not RunStatus.WAITING or not asleep:
+        return False
+    for step in asleep:
+        step.inputs = {**step.inputs, CUT_SHORT: True}
+    store.put_steps(connection, [store.step_row(run_id, step) for step in asleep])
+    run.status, run.wake_at, run.note = RunStatus.QUEUED, None, None
+    store.update_run(connection, run)
+    return True
 
 
 def _still_going(run: Run) -> ConnectorError:

@@ -29,7 +29,7 @@ from zendesk_bridge.flows.errors import (
 )
 from zendesk_bridge.flows.interpreter import EMPTY
 from zendesk_bridge.flows.journal import Journal
-from zendesk_bridge.flows.model import DECISION, Run, StepRun, StepStatus, parse_time, rfc3339, utc_now
+from zendesk_bridge.flows.model import CUT_SHORT, DECISION, Run, StepRun, StepStatus, parse_time, rfc3339, utc_now
 from zendesk_bridge.flows.recording import Recording
 
 #: Told of each call of a step: the action's id, what was wrong, if anything, and the seconds it took.
@@ -212,7 +212,7 @@ class RunPort:
         step = self._now_at(key)
         kept = step.inputs.get("until")
         moment = parse_time(kept) if kept else until()
-        if utc_now() < moment:
+        if utc_now() < moment and not step.inputs.get(CUT_SHORT):
             step.inputs = {"until": rfc3339(moment)}
             step.status = StepStatus.WAITING
             self.recording.put(step)

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from bolt_app.commands import accounts, display
+from bolt_app.commands import accounts, display, messages
+from bolt_app.markup import spans
 from bolt_app.server import Connector
 from bolt_app.settings import Settings
 from zendesk_bridge.sandbox import ZendeskServer, people
@@ -72,6 +73,7 @@ async def test_no_command_lets_text_steer_the_terminal(
         ("flows", "check"),
         ("flows", "test", RECIPE, "--ticket", str(ticket["id"]), "--dry"),
         ("flows", "test", RECIPE, "--ticket", str(ticket["id"])),
+        ("flows", "test", RECIPE, "--past", event, "--sandbox"),
         ("connections", "list"),
         ("doctor",),
     ):
@@ -97,7 +99,9 @@ def test_what_the_sandbox_and_the_parts_show_is_harmless(
     run = {"id": hostile, "flow": hostile, "version": 1, "event_id": hostile, "status": hostile, "note": hostile}
     run |= {"started_at": None, "finished_at": None, "error": error, "trigger": {hostile: hostile}, "steps": [step]}
     display.sandbox_assigns(1, hostile, hostile)
-    display.sandbox_message(hostile, hostile)
+    messages.panel(hostile, spans(hostile), hostile)
+    messages.show([messages.Sending(step=hostile, sent=True, to=hostile, reaction=hostile, about=hostile)], {})
+    display.remark(hostile)
     display.sandbox_verdict(hostile)
     display.step_in_brief(step)
     display.run(run)
