@@ -30,6 +30,7 @@ from zendesk_bridge.flows.history import Wanted
 from zendesk_bridge.flows.journal import Journal, Lock, connect_to_read, storage_error
 from zendesk_bridge.flows.library import Library, check
 from zendesk_bridge.flows.model import Event, Problem, Readiness, Run, StoredFlow, rfc3339, utc_now
+from zendesk_bridge.flows.outline import Outline, outline_of
 from zendesk_bridge.flows.port import Timing
 from zendesk_bridge.flows.reference import reference
 from zendesk_bridge.flows.retention import Keep, Retention
@@ -451,6 +452,10 @@ class Bridge:
     async def show_run(self, prefix: str) -> dict[str, Any]:
         """One run with its steps. Raises NotFound."""
         return await self._read(lambda connection: history.show_run(connection, prefix))
+
+    async def outline(self, flow: str, version: int) -> tuple[Outline, ...]:
+        """The steps of a version of a flow, with those inside them; none where the version is not there."""
+        return await self._read(lambda connection: outline_of(connection, flow, version))
 
     async def waiting_runs(self) -> int:
         """How many runs wait: for an invitation, a connection, a decision, or a service."""

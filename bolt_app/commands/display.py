@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json as json_module
 import sys
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from bolt_app.commands import terminal
-from bolt_app.text import plain
-from zendesk_bridge.flows.model import Problem, parse_time
-
-if TYPE_CHECKING:
-    pass
+from bolt_app.commands.values import as_read, as_text, in_a_line, present, took
+from zendesk_bridge.flows.model import Problem
 
 #: From this width on, tables show what else there is.
 _WIDE = 120
@@ -150,8 +147,8 @@ def runs(rows: list[dict[str, Any]], *, are_all: bool = True) -> None:
     )
     for run_id, row in zip(ids, rows, strict=True):
         remark = row["error"]["code"] if row["error"] else row["note"] or ""
-        took = _took(row["started_at"], row["finished_at"])
-        cells = [run_id, row["flow"], row["status"], terminal.when(row["started_at"], short=short), took, remark]
+        times = terminal.when(row["started_at"], short=short), took(row["started_at"], row["finished_at"])
+        cells = [run_id, row["flow"], row["status"], *times, remark]
         table.add_row(*(terminal.cell(cell) for cell in cells))
     terminal.print_table(console, table)
 
@@ -180,16 +177,12 @@ def _shortest(ids: list[str], least: int = 8) -> list[str]:
     return [result[each] for each in ids]
 
 
-def run(row: dict[str, Any]) -> None:
-    """One run with its steps."""
+def run_begin(row: Mapping[str, Any]) -> None:
+    """Which run it is."""
     terminal.say(f"Run {row['id']}", "bold")
     event = "" if row["id"] == f"{row['event_id']}:{row['flow']}" else f", event {row['event_id']}"
     started = f", started {terminal.when(row['started_at'])}" if row["started_at"] else ""
     terminal.say(f"Flow {row['flow']}, version {row['version']}{event}{started}", None)
-    _pairs("trigger", row["trigger"])
-    for each in row["steps"]:
-        step(each)
-    run_end(row)
 
 
 def step(row: dict[str, Any], *, message_follows: bool = False) -> None:
@@ -199,16 +192,11 @@ def step(row: dict[str, Any], *, message_follows: bool = False) -> None:
         message_follows: its message is shown later, as it looks in Slack.
     """
     _step_line(row)
-    inputs, outputs = row["inputs"], row["outputs"]
-    if row["action"].startswith("slack."):
-        # As its reader sees it; and once.
-        inputs = {name: plain(value) if isinstance(value, str) else value for name, value in inputs.items()}
-        outputs = {name: value for name, value in outputs.items() if name != "message"}
-        if message_follows and "message" in inputs:
-            inputs["message"] = "(below, as Slack shows it)"
+    inputs, outputs = as_read(row)
+    if message_follows and "message" in inputs:
+        inputs["message"] = "(below, as Slack shows it)"
     _pairs("in", inputs)
-    # What comes out as it went in is said once.
-    _pairs("out", {name: value for name, value in outputs.items() if row["inputs"].get(name) != value})
+    _pairs("out", outputs)
     if row["error"]:
         _error(row["error"])
 
@@ -227,17 +215,12 @@ def step_in_brief(row: dict[str, Any]) -> None:
 
     _step_line(row)
     for title, values in (("in ", row["inputs"]), ("out", row["outputs"])):
-        pairs = [f"{terminal.clean(name)}: {_shortened(_as_text(value))}" for name, value in _present(values)]
+        pairs = [f"{terminal.clean(name)}: {in_a_line(value)}" for name, value in present(values)]
         if pairs:
             words = Text(f"    {title} {', '.join(pairs)}", style="dim")
             terminal.open_console().print(words, no_wrap=True, overflow="ellipsis")
     if row["error"]:
         _error(row["error"])
-
-
-def _shortened(text: str) -> str:
-    text = " ".join(terminal.clean(text).split())
-    return text if len(text) <= 40 else text[:39] + "…"
 
 
 def _step_line(row: dict[str, Any]) -> None:
@@ -249,16 +232,16 @@ def _step_line(row: dict[str, Any]) -> None:
         (f"{terminal.clean(row['key'])}  ", "bold"),
         (f"{terminal.clean(row['action'])}  ", "dim"),
         (terminal.clean(row["status"]).replace("_", " "), colour),
-        (f"  {_took(row['started_at'], row['finished_at'])}", "dim"),
+        (f"  {took(row['started_at'], row['finished_at'])}", "dim"),
     )
     terminal.open_console().print(words)
 
 
-def run_end(row: dict[str, Any]) -> None:
+def run_end(row: Mapping[str, Any]) -> None:
     """How a run ended, or what it waits for."""
     terminal.say(f"{row['status']}" + (f": {row['note']}" if row["note"] else ""), terminal.COLOURS.get(row["status"]))
-    # The step that failed has said it just before.
-    if row["error"] and not (row["steps"] and row["steps"][-1]["error"] == row["error"]):
+    # The step that failed has said it before.
+    if row["error"] and not any(step["error"] == row["error"] for step in row["steps"]):
         _error(row["error"])
 
 
@@ -325,8 +308,8 @@ def _pairs(title: str, values: Mapping[str, Any]) -> None:
     from rich.text import Text
 
     console = terminal.open_console()
-    for name, value in _present(values):
-        text = terminal.clean(_as_text(value)).rstrip("\n")
+    for name, value in present(values):
+        text = terminal.clean(as_text(value)).rstrip("\n")
         if "\n" in text:
             text = "\n" + "\n".join(f"  {line}".rstrip() for line in text.split("\n"))
         for line in Text.assemble((f"{title} {terminal.clean(name)}: ", "dim"), text).wrap(
@@ -334,18 +317,3 @@ def _pairs(title: str, values: Mapping[str, Any]) -> None:
         ):
             line.rstrip()
             console.print(Text("    ").append_text(line) if line.plain else line, soft_wrap=True)
-
-
-def _as_text(value: Any) -> str:
-    return value if isinstance(value, str) else json_module.dumps(value, ensure_ascii=False)
-
-
-def _present(values: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
-    return ((name, value) for name, value in values.items() if value not in (None, "", [], {}))
-
-
-def _took(started: str | None, finished: str | None) -> str:
-    if not started or not finished:
-        return ""
-    seconds = (parse_time(finished) - parse_time(started)).total_seconds()
-    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"

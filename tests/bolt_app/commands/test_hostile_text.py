@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from bolt_app.commands import accounts, display, messages
+from bolt_app.commands import accounts, display, messages, path
 from bolt_app.markup import spans
 from bolt_app.server import Connector
 from bolt_app.settings import Settings
+from zendesk_bridge.flows.outline import Outline, Way
 from zendesk_bridge.sandbox import ZendeskServer, people
 
 Type = Callable[..., Awaitable[Any]]
@@ -104,7 +105,16 @@ def test_what_the_sandbox_and_the_parts_show_is_harmless(
     display.remark(hostile)
     display.sandbox_verdict(hostile)
     display.step_in_brief(step)
-    display.run(run)
+    display.step(step)
+    path.show(run, ())
+    inside = (Outline(key=hostile, action=hostile),)
+    for action, outputs in (("branch", {"case": hostile}), ("loop", {"items": [hostile, hostile]})):
+        steps = [{**step, "action": action, "outputs": outputs, "error": None}]
+        steps += [{**step, "key": f"{hostile}[1].{hostile}", "started_at": "2026-01-31T09:30:00Z"}]
+        ways = (Way(name=hostile, steps=inside), Way(name="else", steps=inside))
+        node = Outline(key=hostile, action=action, ways=ways)
+        unreached = Outline(key=f"{hostile}2", action=hostile)
+        path.show({**run, "status": "failed", "steps": steps}, (node, unreached))
     display.runs([run])
     display.complaint(hostile)
     accounts.findings([{"name": hostile, "source": hostile, "ok": False, "message": hostile}])

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bolt_app.commands import sandbox
+from bolt_app.commands import sandbox, simulation
 from bolt_app.sandbox import SlackServer
 from bolt_app.sandbox.people import BEN, NOOR
 from bolt_app.server import Connector
@@ -263,6 +263,15 @@ async def test_a_sandbox_that_cannot_listen_ends_with_1_and_a_line(
             "The sandbox cannot listen: Address already in use.",
             "It needs three free ports on 127.0.0.1.",
         ]
+
+
+async def test_a_simulated_run_that_does_not_end_in_time_ends_with_1(
+    empty_shell: Path, type_in: Type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(simulation, "WATCHED_FOR", -1.0)
+    said = await type_in("flows", "test", RECIPE, "--sandbox")
+    assert (said.code, said.err) == (1, "")
+    assert said.out.splitlines()[-2:] == ["running", KEPT]
 
 
 # The messages
