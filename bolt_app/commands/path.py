@@ -38,7 +38,7 @@ class Place:
 
     # Words and their styles.
     head: list[tuple[str, str]]
-    # The same, a line each; the first of each is not broken from what follows.
+    # The same, a line each.
     details: list[list[tuple[str, str]]] = field(default_factory=list)
     children: list[Place] = field(default_factory=list)
 
