@@ -14,23 +14,30 @@ Show = Callable[[dict[str, Any]], None]
 
 
 async def watch(
-    bridge: Bridge, run_id: str, show: Show, seconds: float, *, through_retries: bool = True
+    bridge: Bridge,
+    run_id: str,
+    show: Show,
+    seconds: float,
+    *,
+    through_retries: bool = True,
+    shown: set[str] | None = None,
 ) -> dict[str, Any]:
     """Shows each step as it ends, until the run ends or waits, or the time is over; returns the run.
 
     Args:
         through_retries: whether to go on watching a run that waits only until a service takes a call again.
+        shown: the keys of the steps that were shown already, where somebody goes on watching; it grows.
     """
-    shown = 0
+    shown = set() if shown is None else shown
     deadline = time.monotonic() + seconds
     while True:
         run = await bridge.show_run(run_id)
         going = run["status"] in ("queued", "running") or (through_retries and _retries(run))
         over = not going or time.monotonic() > deadline
-        ended = run["steps"] if over else [step for step in run["steps"] if step["finished_at"]]
-        for step in ended[shown:]:
-            show(step)
-        shown = max(shown, len(ended))
+        for step in run["steps"]:
+            if (over or step["finished_at"]) and step["key"] not in shown:
+                shown.add(step["key"])
+                show(step)
         if over:
             return run
         await asyncio.sleep(0.05)

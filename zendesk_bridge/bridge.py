@@ -30,6 +30,7 @@ from zendesk_bridge.flows.history import Wanted
 from zendesk_bridge.flows.journal import Journal, Lock, connect_to_read, storage_error
 from zendesk_bridge.flows.library import Library, check
 from zendesk_bridge.flows.model import Event, Problem, Readiness, Run, StoredFlow, rfc3339, utc_now
+from zendesk_bridge.flows.outline import Outline, outline_of
 from zendesk_bridge.flows.pauses import Timing
 from zendesk_bridge.flows.reference import reference
 from zendesk_bridge.flows.retention import Keep, Retention
@@ -460,6 +461,10 @@ class Bridge:
         """One run with its steps. Raises NotFound."""
         return await self._read(lambda connection: history.show_run(connection, prefix))
 
+    async def outline(self, flow: str, version: int) -> tuple[Outline, ...]:
+        """The steps of a version of a flow, with those inside them; none where the version is not there."""
+        return await self._read(lambda connection: outline_of(connection, flow, version))
+
     async def waiting_runs(self) -> int:
         """How many runs wait: for an invitation, a connection, a decision, or a service."""
         return await self._read(lambda connection: open_runs.count(connection).by_status["waiting"])
@@ -615,16 +620,42 @@ class Bridge:
         """Variables of a trigger that a test changes, `name: value` a line. Raises FlowError that names the line."""
         return trial.read_changes(self.catalog.triggers[trigger], text)
 
+    def read_assignments(self, trigger: str, texts: Iterable[str]) -> dict[str, Any]:
+        """The same from a command line: `name=value` each. Raises FlowError that names what is wrong."""
+        return trial.read_assignments(self.catalog.triggers[trigger], texts)
+
+    def changed_event(self, event: Event, changes: Mapping[str, Any]) -> Event:
+        """An event with other variables, and about the ticket that they name."""
+        return trial.changed(event, changes)
+
     def event_in(self, body: bytes) -> Event:
         """The event in the body of a webhook. Raises FlowError where there is none."""
         return trial.event_in(body)
+
+    def event_of_sample(self, trigger: str) -> Event:
+        """The event that a trigger's sample tells of, as if it came now."""
+        return trial.event_of_sample(self.catalog.triggers[trigger])
+
+    async def past_event(self, text: str) -> Event:
+        """An event of the history, for a test: by how its id begins, or that of one of its runs. Raises NotFound."""
+        return trial.of_the_past(await self._read(lambda connection: history.event_beginning_with(connection, text)))
 
     async def flow_to_test(self, key: str, *, as_written: bool) -> CompiledFlow:
         """A flow as its file is now, or as the database has it. Raises NotFound, FlowError."""
         written = trial.as_written(key, recipes.texts(), self._folder(), self.catalog) if as_written else None
         if written is not None:
-            return written
+            return written[0]
         return await self._read(lambda connection: history.compiled(connection, key, self.catalog))
+
+    async def text_to_test(self, key: str) -> str:
+        """The text of a flow's file as it is now, or as the database has it. Raises NotFound, FlowError."""
+        written = trial.as_written(key, recipes.texts(), self._folder(), self.catalog)
+        return written[1] if written is not None else str((await self.show_flow(key))["text"])
+
+    async def end_sleep(self, run_id: str) -> None:
+        """Lets a run that sleeps in a `wait` go on at once: for trying flows where nobody waits for days."""
+        if self._runner is not None:
+            await self._runner.end_sleep(run_id)
 
     def would_start(self, flow: CompiledFlow, event: Event) -> bool:
         """Whether an event would start a flow, if it were active: whether the trigger's conditions hold."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from zendesk_bridge.flows.catalog import Catalog, Trigger, nearest
 from zendesk_bridge.flows.compiled import CompiledFlow, compile_flow
 from zendesk_bridge.flows.errors import FlowError, NotFound
 from zendesk_bridge.flows.library import read_all
-from zendesk_bridge.flows.model import Event
+from zendesk_bridge.flows.model import Event, utc_now
 
 _TICKET = re.compile(r"(?:https?://\S*/tickets/|#)?(\d+)")
 
@@ -39,29 +39,57 @@ async def event_of_ticket(zendesk: ZendeskClient, ticket: str) -> Event:
     return event
 
 
+def event_of_sample(trigger: Trigger) -> Event:
+    """The event that a trigger's sample tells of, as if it came now."""
+    about = Event(id=_test_id(), type=trigger.id, source="test", occurred_at=utc_now(), data={})
+    return changed(about, trigger.sample)
+
+
+def changed(event: Event, changes: Mapping[str, Any]) -> Event:
+    """An event with other variables, and about the ticket that they name."""
+    ticket = changes.get("ticket_id")
+    return replace(event.with_data(changes), subject=f"ticket {ticket}" if ticket else event.subject)
+
+
 def read_changes(trigger: Trigger, text: str) -> dict[str, Any]:
     """Variables of a trigger that a test changes: `name: value` a line, nothing after the colon for none.
 
     Raises FlowError, naming the line and what is known.
     """
-    outputs = {output.name: output for output in trigger.outputs}
-    changes = {}
+    changes: dict[str, Any] = {}
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
             continue
-        name, colon, value = (part.strip() for part in line.partition(":"))
+        name, colon, value = line.partition(":")
         if not colon:
             raise FlowError("bad_line", f"Line {number} is not `name: value`", hint="For instance: priority: high")
-        output = outputs.get(name.removeprefix("trigger."))
-        if output is None:
-            close = nearest(name, outputs)
-            hint = f"Did you mean {close}?" if close else f"There are {', '.join(outputs)}."
-            raise FlowError("no_variable", f"Line {number}: the trigger has no variable {name[:60]!r}", hint=hint)
-        try:
-            changes[output.name] = _value(output.type, value)
-        except ValueError:
-            raise FlowError("bad_value", f"Line {number}: {name} is a {output.type}, not {value[:60]!r}") from None
+        changes |= _change(trigger, f"Line {number}", name, value)
     return changes
+
+
+def read_assignments(trigger: Trigger, texts: Iterable[str]) -> dict[str, Any]:
+    """The same from a command line: `name=value` each, nothing after the sign for none. Raises FlowError."""
+    changes: dict[str, Any] = {}
+    for text in texts:
+        name, sign, value = text.partition("=")
+        if not sign:
+            raise FlowError("bad_line", f"{text[:60]!r} is not name=value", hint="For instance: --with priority=high")
+        changes |= _change(trigger, f"--with {text[:60]}", name, value)
+    return changes
+
+
+def _change(trigger: Trigger, where: str, name: str, value: str) -> dict[str, Any]:
+    name, value = name.strip(), value.strip()
+    outputs = {output.name: output for output in trigger.outputs}
+    output = outputs.get(name.removeprefix("trigger."))
+    if output is None:
+        close = nearest(name.removeprefix("trigger."), outputs)
+        hint = f"Did you mean {close}?" if close else f"There are {', '.join(outputs)}."
+        raise FlowError("no_variable", f"{where}: the trigger has no variable {name[:60]!r}", hint=hint)
+    try:
+        return {output.name: _value(output.type, value)}
+    except ValueError:
+        raise FlowError("bad_value", f"{where}: {name} is a {output.type}, not {value[:60]!r}") from None
 
 
 def _value(kind: str, text: str) -> Any:
@@ -93,15 +121,22 @@ def event_in(body: bytes) -> Event:
     return replace(event, id=_test_id(), source="test")
 
 
-def as_written(key: str, recipes: Mapping[str, str], folder: Path | None, catalog: Catalog) -> CompiledFlow | None:
-    """A flow as its file is now; None where no file has the key. Raises FlowError where the file is wrong."""
+def as_written(
+    key: str, recipes: Mapping[str, str], folder: Path | None, catalog: Catalog
+) -> tuple[CompiledFlow, str] | None:
+    """A flow as its file is now, and its text; None where no file has the key. Raises FlowError where it is wrong."""
     file = read_all(recipes, folder, catalog)[0].get(key)
     if file is None:
         return None
     if file.flow is None:
         hint = f"`zendesk-connector flows check {key}` shows all that is wrong."
         raise FlowError("wrong_file", str(file.problems[0]) if file.problems else f"{key!r} is there twice", hint=hint)
-    return compile_flow(file.flow, 0, catalog)
+    return compile_flow(file.flow, 0, catalog), file.text
+
+
+def of_the_past(event: Event) -> Event:
+    """An event of the history as a test takes it: with an id of its own."""
+    return replace(event, id=_test_id(), source="test")
 
 
 def _test_id() -> str:

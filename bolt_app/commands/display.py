@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import json as json_module
 import sys
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from bolt_app.commands import terminal
-from bolt_app.text import plain
-from zendesk_bridge.flows.model import Problem, parse_time
-
-if TYPE_CHECKING:
-    pass
+from bolt_app.commands.values import as_read, as_text, in_a_line, present, took
+from zendesk_bridge.flows.model import Problem
 
 #: From this width on, tables show what else there is.
 _WIDE = 120
-#: Panels are no wider: text is read in lines of this length.
-_PANEL = 100
 
 #: Said of runs and flows that nothing moves on.
 NOTHING_RUNS = "No connector is running: nothing happens until `zendesk-connector serve` is started."
@@ -152,8 +147,8 @@ def runs(rows: list[dict[str, Any]], *, are_all: bool = True) -> None:
     )
     for run_id, row in zip(ids, rows, strict=True):
         remark = row["error"]["code"] if row["error"] else row["note"] or ""
-        took = _took(row["started_at"], row["finished_at"])
-        cells = [run_id, row["flow"], row["status"], terminal.when(row["started_at"], short=short), took, remark]
+        times = terminal.when(row["started_at"], short=short), took(row["started_at"], row["finished_at"])
+        cells = [run_id, row["flow"], row["status"], *times, remark]
         table.add_row(*(terminal.cell(cell) for cell in cells))
     terminal.print_table(console, table)
 
@@ -182,33 +177,26 @@ def _shortest(ids: list[str], least: int = 8) -> list[str]:
     return [result[each] for each in ids]
 
 
-def run(row: dict[str, Any]) -> None:
-    """One run with its steps."""
+def run_begin(row: Mapping[str, Any]) -> None:
+    """Which run it is."""
     terminal.say(f"Run {row['id']}", "bold")
     event = "" if row["id"] == f"{row['event_id']}:{row['flow']}" else f", event {row['event_id']}"
     started = f", started {terminal.when(row['started_at'])}" if row["started_at"] else ""
     terminal.say(f"Flow {row['flow']}, version {row['version']}{event}{started}", None)
-    _pairs("trigger", row["trigger"])
-    for each in row["steps"]:
-        step(each)
-    run_end(row)
 
 
-def ignored(row: dict[str, Any]) -> None:
-    """Shows nothing of a step: all of them come in the end, as JSON."""
+def step(row: dict[str, Any], *, message_follows: bool = False) -> None:
+    """One step: what went in, what came out, what went wrong.
 
-
-def step(row: dict[str, Any]) -> None:
-    """One step: what went in, what came out, what went wrong."""
+    Args:
+        message_follows: its message is shown later, as it looks in Slack.
+    """
     _step_line(row)
-    inputs, outputs = row["inputs"], row["outputs"]
-    if row["action"].startswith("slack."):
-        # As its reader sees it; and once.
-        inputs = {name: plain(value) if isinstance(value, str) else value for name, value in inputs.items()}
-        outputs = {name: value for name, value in outputs.items() if name != "message"}
+    inputs, outputs = as_read(row)
+    if message_follows and "message" in inputs:
+        inputs["message"] = "(below, as Slack shows it)"
     _pairs("in", inputs)
-    # What comes out as it went in is said once.
-    _pairs("out", {name: value for name, value in outputs.items() if row["inputs"].get(name) != value})
+    _pairs("out", outputs)
     if row["error"]:
         _error(row["error"])
 
@@ -227,17 +215,12 @@ def step_in_brief(row: dict[str, Any]) -> None:
 
     _step_line(row)
     for title, values in (("in ", row["inputs"]), ("out", row["outputs"])):
-        pairs = [f"{terminal.clean(name)}: {_shortened(_as_text(value))}" for name, value in _present(values)]
+        pairs = [f"{terminal.clean(name)}: {in_a_line(value)}" for name, value in present(values)]
         if pairs:
             words = Text(f"    {title} {', '.join(pairs)}", style="dim")
             terminal.open_console().print(words, no_wrap=True, overflow="ellipsis")
     if row["error"]:
         _error(row["error"])
-
-
-def _shortened(text: str) -> str:
-    text = " ".join(terminal.clean(text).split())
-    return text if len(text) <= 40 else text[:39] + "…"
 
 
 def _step_line(row: dict[str, Any]) -> None:
@@ -249,28 +232,36 @@ def _step_line(row: dict[str, Any]) -> None:
         (f"{terminal.clean(row['key'])}  ", "bold"),
         (f"{terminal.clean(row['action'])}  ", "dim"),
         (terminal.clean(row["status"]).replace("_", " "), colour),
-        (f"  {_took(row['started_at'], row['finished_at'])}", "dim"),
+        (f"  {took(row['started_at'], row['finished_at'])}", "dim"),
     )
     terminal.open_console().print(words)
 
 
-def run_end(row: dict[str, Any]) -> None:
+def run_end(row: Mapping[str, Any]) -> None:
     """How a run ended, or what it waits for."""
     terminal.say(f"{row['status']}" + (f": {row['note']}" if row["note"] else ""), terminal.COLOURS.get(row["status"]))
-    # The step that failed has said it just before.
-    if row["error"] and not (row["steps"] and row["steps"][-1]["error"] == row["error"]):
+    # The step that failed has said it before.
+    if row["error"] and not any(step["error"] == row["error"] for step in row["steps"]):
         _error(row["error"])
 
 
-def test_end(row: dict[str, Any], served: bool) -> None:
-    """How a test ended, and where to see more."""
-    run_end(row)
-    if row["id"] is None:
-        terminal.say("A dry run: nothing was sent or recorded.", "dim")
+def test_end(row: dict[str, Any], served: bool, nothing_left: str | None) -> None:
+    """Where to see more of a test.
+
+    Args:
+        nothing_left: said of a test of which nothing is recorded.
+    """
+    if nothing_left is not None:
+        terminal.say(nothing_left, "dim")
         return
     if row["status"] in ("queued", "running", "waiting"):
         terminal.say("It goes on by itself." if served else GOES_ON, "yellow")
     terminal.say(f"zendesk-connector runs show {row['id']}", "dim")
+
+
+def remark(line: str) -> None:
+    """What there is to know of a test, beside its steps."""
+    terminal.say(line, "yellow")
 
 
 def sandbox_opened(slack: str, zendesk: str, connector: str) -> None:
@@ -289,19 +280,6 @@ def sandbox_delivered(statuses: list[int | None]) -> None:
     """How the connector answered the webhook."""
     answers = ", ".join("stored (200)" if status == 200 else str(status) for status in statuses)
     terminal.say(f"Zendesk's signed webhook was answered: {answers}", None)
-
-
-def sandbox_message(recipient: str, text: str) -> None:
-    """A direct message as its reader sees it."""
-    from rich.box import ROUNDED
-    from rich.panel import Panel
-    from rich.text import Text
-
-    console = terminal.open_console()
-    width = min(console.width, _PANEL) if console.is_terminal else _PANEL
-    title = Text(terminal.clean(f" Slack · Zendesk Connector → {recipient} "), style="bold")
-    body = Text(terminal.clean(text).rstrip("\n"))
-    console.print(Panel(body, title=title, title_align="left", box=ROUNDED, padding=(1, 2), width=width))
 
 
 def sandbox_verdict(problem: str | None) -> None:
@@ -330,8 +308,8 @@ def _pairs(title: str, values: Mapping[str, Any]) -> None:
     from rich.text import Text
 
     console = terminal.open_console()
-    for name, value in _present(values):
-        text = terminal.clean(_as_text(value)).rstrip("\n")
+    for name, value in present(values):
+        text = terminal.clean(as_text(value)).rstrip("\n")
         if "\n" in text:
             text = "\n" + "\n".join(f"  {line}".rstrip() for line in text.split("\n"))
         for line in Text.assemble((f"{title} {terminal.clean(name)}: ", "dim"), text).wrap(
@@ -339,18 +317,3 @@ def _pairs(title: str, values: Mapping[str, Any]) -> None:
         ):
             line.rstrip()
             console.print(Text("    ").append_text(line) if line.plain else line, soft_wrap=True)
-
-
-def _as_text(value: Any) -> str:
-    return value if isinstance(value, str) else json_module.dumps(value, ensure_ascii=False)
-
-
-def _present(values: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
-    return ((name, value) for name, value in values.items() if value not in (None, "", [], {}))
-
-
-def _took(started: str | None, finished: str | None) -> str:
-    if not started or not finished:
-        return ""
-    seconds = (parse_time(finished) - parse_time(started)).total_seconds()
-    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from bolt_app.commands import display
+from bolt_app.commands.trying import known_flow, run_now
 from bolt_app.commands.working import run, who
 from bolt_app.composition import Sides
-from zendesk_bridge.flows.errors import ConnectorError, NotFound
+from zendesk_bridge.flows.errors import ConnectorError
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Key = Annotated[str, typer.Argument(metavar="KEY", help="The flow's key: `flows list` names them.")]
@@ -148,7 +148,7 @@ def _switch(verb: str, key: str, as_json: bool) -> None:
             return await sides.bridge.request(verb, {"key": key}, who()), sides.bridge.is_served()
         except ConnectorError as problem:
             if problem.code == "no_flow":
-                await _known(sides, key)  # says what is wrong with its file, if it has one
+                await known_flow(sides, key)  # says what is wrong with its file, if it has one
             raise
 
     answer, served = run(work)
@@ -158,68 +158,3 @@ def _switch(verb: str, key: str, as_json: bool) -> None:
     idle = answer["active"] and not served
     state = "active" if answer["active"] else "inactive"
     display.done(f"{answer['key']} is {state}", display.NOTHING_RUNS if idle else "")
-
-
-async def _known(sides: Sides, key: str) -> dict[str, Any]:
-    """A flow that can run. Raises NotFound where there is none, or its file was never right."""
-    flow = await sides.bridge.show_flow(key)
-    if not flow["version"]:
-        raise NotFound(
-            "no_version", f"Flow {key!r} cannot run: {flow['problem']}", hint=f"`zendesk-connector flows check {key}`"
-        )
-    return flow
-
-
-def run_now(
-    key: Annotated[str | None, typer.Argument(metavar="KEY", help="The flow's key: `flows list` names them.")] = None,
-    ticket: Annotated[str | None, typer.Option(metavar="ID", help="A ticket: as if it were assigned now.")] = None,
-    event: Annotated[Path | None, typer.Option(metavar="FILE", help="A file with a webhook's JSON body.")] = None,
-    dry: Annotated[bool, typer.Option("--dry", help="Do the reads, and show what would be sent.")] = False,
-    written: Annotated[bool, typer.Option("--all", help="Run the tests in KEY.test.yml; without KEY, of all.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Runs a flow now, active or not.
-
-    With --all the tests that lie beside flow files instead: nothing is called, read or sent.
-
-    Shows each step's inputs and outputs. Without --dry the messages are sent. Exit code 1 if the run fails, or waits
-    for something.
-    """
-    if written:
-        if ticket or event or dry:
-            raise typer.BadParameter("--all goes with neither --ticket, --event nor --dry")
-        results = run(lambda sides: sides.bridge.rehearse(key))
-        display.json(results) if as_json else display.rehearsals(results)
-        raise typer.Exit(0 if all(result["ok"] for result in results) else 1)
-    if key is None:
-        raise typer.BadParameter("which flow? give its KEY, or --all")
-    if (ticket is None) == (event is None):
-        raise typer.BadParameter("give either --ticket ID or --event FILE")
-    try:
-        body = event.read_bytes() if event else None
-    except OSError as problem:
-        raise typer.BadParameter(f"{event} cannot be read: {problem.strerror}") from problem
-
-    async def work(sides: Sides) -> tuple[dict[str, Any], bool]:
-        from bolt_app.commands.testing import run_test
-
-        served = sides.bridge.is_served()
-        flow = None if dry else await _known(sides, key)  # before Zendesk is asked for anything
-        if flow and served and not as_json and _changed_since(flow):
-            display.done(f"Testing version {flow['version']}.", display.CHANGED_SINCE)
-        show = display.ignored if as_json else display.step
-        remark = (lambda starts: None) if as_json else display.would_start
-        return await run_test(sides, key, ticket, body, dry, show, remark), served
-
-    result, served = run(work)
-    display.json(result) if as_json else display.test_end(result, served)
-    raise typer.Exit(1 if result["error"] or result["status"] == "cancelled" else 0)
-
-
-def _changed_since(flow: dict[str, Any]) -> bool:
-    """Whether a flow's file is another than the one that was read."""
-    try:
-        text = Path(flow["source"]).read_bytes().decode()
-    except (OSError, ValueError):  # a recipe, or gone
-        return False
-    return bool(text != flow["text"])

@@ -7,13 +7,14 @@ from typing import Annotated, Any
 
 import typer
 
-from bolt_app.commands import display
+from bolt_app.commands import display, path
 from bolt_app.commands.flows import Json
 from bolt_app.commands.moments import moment
 from bolt_app.commands.working import run, who
 from bolt_app.composition import Sides
 from zendesk_bridge.bridge import Wanted
 from zendesk_bridge.flows.model import RunStatus
+from zendesk_bridge.flows.outline import Outline
 
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id, or how it begins.")]
 
@@ -106,13 +107,23 @@ def replay(
     return None
 
 
-def show(run_id: RunId, as_json: Json = False) -> None:
+def show(
+    run_id: RunId,
+    everything: Annotated[bool, typer.Option("--all", help="Every pass of each loop, and long texts whole.")] = False,
+    as_json: Json = False,
+) -> None:
     """Shows one run with its steps.
 
-    The trigger, and each step with its inputs, outputs, times and error.
+    The trigger, and the way the run took: each step with its inputs, outputs, times and error; which case of a branch,
+    the passes of a loop, what was done about an error. --json has all of it always.
     """
-    found = run(lambda sides: sides.bridge.show_run(run_id))
-    display.json(found) if as_json else display.run(found)
+
+    async def work(sides: Sides) -> tuple[dict[str, Any], tuple[Outline, ...]]:
+        shown = await sides.bridge.show_run(run_id)
+        return shown, await sides.bridge.outline(shown["flow"], shown["version"])
+
+    found, outline = run(work)
+    display.json(found) if as_json else path.show(found, outline, everything=everything)
 
 
 def retry(

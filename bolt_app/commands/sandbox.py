@@ -10,8 +10,8 @@ import sys
 import tempfile
 import termios
 import tty
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,14 @@ from typing import Any
 from pydantic import SecretStr
 
 from bolt_app import logs
-from bolt_app.commands import display
+from bolt_app.commands import display, messages
+from bolt_app.markup import spans
 from bolt_app.sandbox import SlackServer
 from bolt_app.sandbox.records import Message
 from bolt_app.server import Connector
 from bolt_app.settings import Settings
-from bolt_app.text import plain
 from bolt_app.watching import watch
+from zendesk_bridge.flows.errors import ConnectorError, SettingsError
 from zendesk_bridge.sandbox import ZendeskServer, people
 
 RECIPE = "notify-assigned-agents"
@@ -44,6 +45,8 @@ class Stage:
     zendesk: ZendeskServer
     connector: Connector
     database: Path
+    # With it both services sign what they send the connector.
+    secret: str
 
 
 def play(once: bool) -> int:
@@ -57,6 +60,10 @@ def play(once: bool) -> int:
 
 async def _play(once: bool) -> int:
     async with stage() as on:
+        await on.connector.sides.bridge.request("activate", {"key": RECIPE}, "sandbox")
+        on.zendesk.state.add_webhook(
+            f"{on.connector.url}/zendesk/events", secret=on.secret, subscriptions=[people.ASSIGNMENT_CHANGED]
+        )
         display.sandbox_opened(on.slack.url, on.zendesk.url, on.connector.url)
         turns = itertools.cycle(zip(people.SAMPLE_TICKETS, itertools.cycle((people.NOOR, people.BEN)), strict=False))
         good = await _assign(on, *next(turns))
@@ -72,36 +79,54 @@ async def _play(once: bool) -> int:
 
 
 @asynccontextmanager
-async def stage() -> AsyncIterator[Stage]:
-    """Starts everything on free ports of this machine, the recipe active; takes it down again."""
+async def stage(flows: Mapping[str, str] | None = None, **settings: Any) -> AsyncIterator[Stage]:
+    """Starts everything on free ports of this machine, with a database of its own; takes it down again.
+
+    Args:
+        flows: the texts of flow files, by the files' names; without any there is the recipe as it is shipped.
+        settings: beside those that are needed.
+
+    Raises:
+        ConnectorError: a port or a folder cannot be had.
+    """
     with tempfile.TemporaryDirectory(prefix="zendesk-connector-") as folder:
         database = Path(folder) / "sandbox.db"
-        async with SlackServer() as slack, ZendeskServer() as zendesk:
+        for name, text in (flows or {}).items():
+            (Path(folder) / name).write_text(text, encoding="utf-8")
+        async with AsyncExitStack() as exits:
+            slack, zendesk = SlackServer(), ZendeskServer()
             secret = people.made_up_secret()
-            # Built by hand: what the environment and `.env` say is about real accounts.
-            settings = Settings.model_construct(
-                slack_bot_token=SecretStr(slack.state.bot_token),
-                slack_signing_secret=SecretStr(secret),
-                slack_api_url=slack.url,
-                zendesk_subdomain="sandbox",
-                zendesk_api_url=zendesk.url,
-                zendesk_client_id=people.CLIENT_ID,
-                zendesk_client_secret=SecretStr(people.CLIENT_SECRET),
-                zendesk_webhook_secret=SecretStr(secret),
-                connector_database=database,
-                connector_flows=Path(folder),  # no files: the recipe as it is shipped
-                connector_port=0,
-            )
-            connector = Connector(settings)
-            await connector.start()
             try:
-                await connector.sides.bridge.request("activate", {"key": RECIPE}, "sandbox")
-                zendesk.state.add_webhook(
-                    f"{connector.url}/zendesk/events", secret=secret, subscriptions=[people.ASSIGNMENT_CHANGED]
-                )
-                yield Stage(slack=slack, zendesk=zendesk, connector=connector, database=database)
-            finally:
-                await connector.stop()
+                await exits.enter_async_context(slack)
+                await exits.enter_async_context(zendesk)
+                connector = Connector(_settings(slack, zendesk, secret, database, settings))
+                await connector.start()
+            except (OSError, SettingsError) as problem:
+                reason = problem.strerror if isinstance(problem, OSError) else problem
+                hint = "It needs three free ports on 127.0.0.1."
+                raise ConnectorError("no_sandbox", f"The sandbox cannot listen: {reason}", hint=hint) from problem
+            exits.push_async_callback(connector.stop)
+            yield Stage(slack=slack, zendesk=zendesk, connector=connector, database=database, secret=secret)
+
+
+def _settings(
+    slack: SlackServer, zendesk: ZendeskServer, secret: str, database: Path, more: Mapping[str, Any]
+) -> Settings:
+    # Built by hand: what the environment and `.env` say is about real accounts.
+    needed: dict[str, Any] = {
+        "slack_bot_token": SecretStr(slack.state.bot_token),
+        "slack_signing_secret": SecretStr(secret),
+        "slack_api_url": slack.url,
+        "zendesk_subdomain": "sandbox",
+        "zendesk_api_url": zendesk.url,
+        "zendesk_client_id": people.CLIENT_ID,
+        "zendesk_client_secret": SecretStr(people.CLIENT_SECRET),
+        "zendesk_webhook_secret": SecretStr(secret),
+        "connector_database": database,
+        "connector_flows": database.parent,
+        "connector_port": 0,
+    }
+    return Settings.model_construct(**{**needed, **more})
 
 
 async def _assign(on: Stage, ticket_id: int, agent_id: int) -> bool:
@@ -121,22 +146,22 @@ async def _assign(on: Stage, ticket_id: int, agent_id: int) -> bool:
     run_id = f"{told.event['id']}:{RECIPE}"
     run = await watch(on.connector.sides.bridge, run_id, display.step_in_brief, ARRIVES_WITHIN)
     display.run_end(run)
-    messages = on.slack.state.posted()[before:]
-    for message in messages:
-        display.sandbox_message(_recipient(on, message), plain(message.text))
-    problem = _problem(on, messages, ticket_id, agent)
+    posted = on.slack.state.posted()[before:]
+    for message in posted:
+        messages.panel(f"Slack · {messages.APP} → {_recipient(on, message)}", spans(message.text))
+    problem = _problem(on, posted, ticket_id, agent)
     display.sandbox_verdict(problem)
     return problem is None
 
 
-def _problem(on: Stage, messages: list[Message], ticket_id: int, agent: dict[str, Any]) -> str | None:
+def _problem(on: Stage, posted: list[Message], ticket_id: int, agent: dict[str, Any]) -> str | None:
     """What is wrong with what arrived; None if it is exactly the right message."""
-    if len(messages) != 1:
-        return f"{len(messages) or 'no'} message{'s' if messages else ''} arrived"
+    if len(posted) != 1:
+        return f"{len(posted) or 'no'} message{'s' if posted else ''} arrived"
     to = on.slack.state.person_with_email(agent["email"])
-    if to is None or messages != on.slack.state.messages_to(to.id)[-1:]:
-        return f"the message went to {_recipient(on, messages[0])}"
-    if messages[0].text != _expected(on, ticket_id, agent):
+    if to is None or posted != on.slack.state.messages_to(to.id)[-1:]:
+        return f"the message went to {_recipient(on, posted[0])}"
+    if posted[0].text != _expected(on, ticket_id, agent):
         return "the message has another text"
     return None
 

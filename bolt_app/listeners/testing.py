@@ -179,7 +179,7 @@ class _Test:
 
     async def _event(self, changes: Mapping[str, Any]) -> Event:
         event = await self._parts.bridge.event_of_ticket(self._wanted.ticket)
-        return event.with_data(changes)
+        return self._parts.bridge.changed_event(event, changes)
 
     def _stepped(self, step: dict[str, Any]) -> None:
         self._steps.append(step)

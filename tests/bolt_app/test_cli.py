@@ -81,9 +81,15 @@ async def test_other_names_for_flows_work_too(name: str, empty_shell: Path, type
         (["flows", "show"], "Missing argument 'KEY'"),
         (["runs", "list", "--limit", "0"], "--limit"),
         (["runs", "list", "--limit", "x"], "--limit"),
-        (["flows", "test", "a-flow"], "give either --ticket ID or --event FILE"),
-        (["flows", "test", "a-flow", "--ticket", "1", "--event", "x"], "give either --ticket ID or --event FILE"),
+        (["flows", "test", "a-flow"], "give one of --sample, --ticket ID, --event FILE and --past EVENT"),
+        (["flows", "test", "a-flow", "--dry"], "give one of --sample, --ticket ID, --event FILE and --past EVENT"),
+        (["flows", "test", "a-flow", "--ticket", "1", "--event", "x"], "give one of --sample, --ticket ID"),
+        (["flows", "test", "a-flow", "--sample", "--past", "x", "--sandbox"], "give one of --sample, --ticket ID"),
         (["flows", "test", "a-flow", "--event", "no-such-file"], "no-such-file"),
+        (["flows", "test", "a-flow", "--sample", "--dry", "--sandbox"], "give either --dry or --sandbox"),
+        (["flows", "test", "a-flow", "--ticket", "1", "--sandbox"], "which --sandbox does not reach"),
+        (["flows", "test", "a-flow", "--with", "priority"], "'priority' is not NAME=VALUE, such as priority=high"),
+        (["flows", "test", "--all", "--sandbox"], "--all goes with KEY and --json"),
     ],
 )
 async def test_wrong_use_ends_with_2_and_says_how_it_goes(

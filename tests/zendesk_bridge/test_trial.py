@@ -6,7 +6,7 @@ import pytest
 
 from zendesk_bridge.flows.catalog import Trigger
 from zendesk_bridge.flows.errors import FlowError
-from zendesk_bridge.trial import is_ticket, read_changes
+from zendesk_bridge.trial import changed, event_of_sample, is_ticket, read_assignments, read_changes
 from zendesk_bridge.triggers import triggers
 
 
@@ -53,3 +53,36 @@ def test_what_cannot_be_read_is_named_with_its_line(trigger: Trigger, text: str,
     with pytest.raises(FlowError) as caught:
         read_changes(trigger, text)
     assert (caught.value.message, caught.value.hint) == (message, hint)
+
+
+def test_a_command_line_changes_variables_too(trigger: Trigger) -> None:
+    texts = ["priority=high", "trigger.tags = vip, urgent", "subject=a=b: c", "assignee_id="]
+    assert read_assignments(trigger, texts) == {
+        "priority": "high",
+        "tags": ["vip", "urgent"],
+        "subject": "a=b: c",
+        "assignee_id": None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("trigger.prioritty=x", "the trigger has no variable 'trigger.prioritty'", "Did you mean priority?"),
+        ("is_public=maybe", "--with is_public=maybe: is_public is a boolean, not 'maybe'", ""),
+        ("priority", "'priority' is not name=value", "For instance: --with priority=high"),
+    ],
+)
+def test_what_is_wrong_on_a_command_line_is_named(trigger: Trigger, text: str, message: str, hint: str) -> None:
+    with pytest.raises(FlowError) as caught:
+        read_assignments(trigger, [text])
+    assert message in caught.value.message
+    assert caught.value.hint == hint
+
+
+def test_a_sample_is_an_event_about_its_ticket_and_a_change_may_name_another(trigger: Trigger) -> None:
+    event = event_of_sample(trigger)
+    assert (event.subject, event.source, event.data) == ("ticket 4021", "test", trigger.sample)
+    other = changed(event, {"ticket_id": "7"})
+    assert (other.subject, other.data["ticket_id"], other.data["priority"]) == ("ticket 7", "7", "high")
+    assert changed(event, {"priority": "low"}).subject == "ticket 4021"

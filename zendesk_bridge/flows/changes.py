@@ -8,7 +8,7 @@ import sqlite3
 from zendesk_bridge.flows import store
 from zendesk_bridge.flows.definition import Flow, LoopStep, every_step
 from zendesk_bridge.flows.errors import ConnectorError, NotFound
-from zendesk_bridge.flows.model import Run, RunStatus, StepRun, utc_now
+from zendesk_bridge.flows.model import CUT_SHORT, Run, RunStatus, StepRun, StepStatus, utc_now
 
 _PASS = re.compile(r"\[(\d+)\]\.")
 
@@ -80,6 +80,24 @@ def _passes(key: str, loops: set[str]) -> dict[str, str]:
         if loop.rpartition(".")[2] in loops:
             found[loop] = match[1]
     return found
+
+
+def end_sleep(connection: sqlite3.Connection, run_id: str) -> bool:
+    """Cuts a run's waits short and queues it; whether it slept in one. Raises NotFound."""
+    run = existing(connection, run_id)
+    asleep = [
+        step
+        for step in store.select_steps(connection, run_id)
+        if step.action == "wait" and step.status is StepStatus.WAITING
+    ]
+    if run.status is not RunStatus.WAITING or not asleep:
+        return False
+    for step in asleep:
+        step.inputs = {**step.inputs, CUT_SHORT: True}
+    store.put_steps(connection, [store.step_row(run_id, step) for step in asleep])
+    run.status, run.wake_at, run.note = RunStatus.QUEUED, None, None
+    store.update_run(connection, run)
+    return True
 
 
 def _still_going(run: Run) -> ConnectorError:

@@ -164,6 +164,31 @@ def event(connection: sqlite3.Connection, event_id: str) -> tuple[Event, str]:
     return found, row["service_id"] or row["id"]
 
 
+def event_beginning_with(connection: sqlite3.Connection, text: str) -> Event:
+    """An event by its own id or the one the service gave it, whole or how it begins; or by the id of one of its runs.
+
+    Raises NotFound where there is none, or several.
+    """
+    found = list(
+        Database(connection).query(
+            "select id, service_id, subject, received_at from events where id between :text and :beyond"
+            " or service_id between :text and :beyond"
+            " or id in (select event_id from runs where runs.id between :text and :beyond)"
+            " order by received_at desc limit 20",
+            {"text": text, "beyond": text + chr(sys.maxunicode)},
+        )
+    )
+    found = [row for row in found if text in (row["id"], row["service_id"])] or found
+    if len(found) > 1:
+        some = ", ".join(f"{row['service_id'] or row['id']} ({row['subject']})" for row in found[:5])
+        raise NotFound("ambiguous", f"Several events begin with {text!r}", hint=f"Give more of the id: {some}.")
+    event = select_event(connection, found[0]["id"]) if found and text else None
+    if event is None:
+        hint = "`zendesk-connector runs list` names runs: the id of one will do."
+        raise NotFound("no_event", f"There is no event, and no run, whose id begins with {text!r}", hint=hint)
+    return event
+
+
 def list_flows(
     connection: sqlite3.Connection, catalog: Catalog, default_owner: str | None = None
 ) -> list[dict[str, Any]]:

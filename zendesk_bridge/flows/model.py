@@ -15,6 +15,8 @@ from zendesk_bridge.flows.definition import Flow, Values
 
 #: How the signals begin by which people decide what nobody can tell.
 DECISION = "decision:"
+#: What a wait's inputs say where somebody had it end before its time.
+CUT_SHORT = "cut_short"
 
 
 def utc_now() -> dt.datetime:

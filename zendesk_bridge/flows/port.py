@@ -28,7 +28,7 @@ from zendesk_bridge.flows.errors import (
 )
 from zendesk_bridge.flows.interpreter import EMPTY, Pass
 from zendesk_bridge.flows.journal import Journal
-from zendesk_bridge.flows.model import DECISION, Run, StepRun, StepStatus, parse_time, rfc3339, utc_now
+from zendesk_bridge.flows.model import CUT_SHORT, DECISION, Run, StepRun, StepStatus, parse_time, rfc3339, utc_now
 from zendesk_bridge.flows.patience import Patience
 from zendesk_bridge.flows.pauses import Halted, Stopping, Suspended, Timing
 from zendesk_bridge.flows.recording import Recording
@@ -221,7 +221,7 @@ class RunPort:
         step = self._now_at(key)
         kept = step.inputs.get("until")
         moment = parse_time(kept) if kept else until()
-        if utc_now() < moment:
+        if utc_now() < moment and not step.inputs.get(CUT_SHORT):
             step.inputs = {"until": rfc3339(moment)}
             step.status = StepStatus.WAITING
             self.recording.put(step)

@@ -245,11 +245,13 @@ class Runner:
             ConnectorError: `running`: the run has not ended.
         """
         run = await self._journal.write(lambda connection: changes.retry(connection, run_id, key))
-        if run_id in self._active:
-            self._again.add(run_id)  # it is just leaving
-        else:
-            self._enqueue(run_id, None)
+        self._take_up_again(run_id)
         return run
+
+    async def end_sleep(self, run_id: str) -> None:
+        """Lets a run that sleeps in a `wait` go on now. The history says that the wait was cut short."""
+        if await self._journal.write(lambda connection: changes.end_sleep(connection, run_id)):
+            self._take_up_again(run_id)
 
     async def idle(self) -> None:
         """Waits until no run is under way or ready; runs may still wait for a time or a signal."""
@@ -263,6 +265,12 @@ class Runner:
             self._enqueue(run_id, None)
             if self._ready and self._ready[-1][0] == run_id:
                 self._ready.rotate(1)
+
+    def _take_up_again(self, run_id: str) -> None:
+        if run_id in self._active:
+            self._again.add(run_id)  # it is just leaving
+        else:
+            self._enqueue(run_id, None)
 
     def _enqueue(self, run_id: str, loaded: _Loaded | None) -> None:
         if run_id not in self._known and run_id not in self._cancelled:

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
-from bolt_app.commands import accounts, display
+from bolt_app.commands import accounts, display, messages, path
+from bolt_app.markup import spans
 from bolt_app.server import Connector
 from bolt_app.settings import Settings
+from zendesk_bridge.flows.outline import Outline, Way
 from zendesk_bridge.sandbox import ZendeskServer, people
 
 Type = Callable[..., Awaitable[Any]]
@@ -72,6 +74,7 @@ async def test_no_command_lets_text_steer_the_terminal(
         ("flows", "check"),
         ("flows", "test", RECIPE, "--ticket", str(ticket["id"]), "--dry"),
         ("flows", "test", RECIPE, "--ticket", str(ticket["id"])),
+        ("flows", "test", RECIPE, "--past", event, "--sandbox"),
         ("connections", "list"),
         ("doctor",),
     ):
@@ -97,10 +100,21 @@ def test_what_the_sandbox_and_the_parts_show_is_harmless(
     run = {"id": hostile, "flow": hostile, "version": 1, "event_id": hostile, "status": hostile, "note": hostile}
     run |= {"started_at": None, "finished_at": None, "error": error, "trigger": {hostile: hostile}, "steps": [step]}
     display.sandbox_assigns(1, hostile, hostile)
-    display.sandbox_message(hostile, hostile)
+    messages.panel(hostile, spans(hostile), hostile)
+    messages.show([messages.Sending(step=hostile, sent=True, to=hostile, reaction=hostile, about=hostile)], {})
+    display.remark(hostile)
     display.sandbox_verdict(hostile)
     display.step_in_brief(step)
-    display.run(run)
+    display.step(step)
+    path.show(run, ())
+    inside = (Outline(key=hostile, action=hostile),)
+    for action, outputs in (("branch", {"case": hostile}), ("loop", {"items": [hostile, hostile]})):
+        steps = [{**step, "action": action, "outputs": outputs, "error": None}]
+        steps += [{**step, "key": f"{hostile}[1].{hostile}", "started_at": "2026-01-31T09:30:00Z"}]
+        ways = (Way(name=hostile, steps=inside), Way(name="else", steps=inside))
+        node = Outline(key=hostile, action=action, ways=ways)
+        unreached = Outline(key=f"{hostile}2", action=hostile)
+        path.show({**run, "status": "failed", "steps": steps}, (node, unreached))
     display.runs([run])
     display.complaint(hostile)
     accounts.findings([{"name": hostile, "source": hostile, "ok": False, "message": hostile}])

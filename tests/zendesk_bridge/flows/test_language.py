@@ -202,6 +202,21 @@ async def test_a_long_wait_is_a_row_and_keeps_its_time(engine_at: Callable[..., 
     await engine.close()
 
 
+async def test_a_long_wait_can_be_cut_short_and_its_time_stays(engine: Any, far: Any) -> None:
+    steps = (
+        {"key": "pause", "wait": {"days": 3}},
+        {"key": "after", "action": "far.make", "inputs": {"what": "{{ pause.until }}"}},
+    )
+    (run,) = await engine.accept(await engine.flow(*steps))
+    until = (await engine.until(run.id, "waiting"))["steps"][-1]["inputs"]["until"]
+    await engine.runner.end_sleep(run.id)
+    shown = await engine.end(run.id)
+    assert shown["steps"][0]["inputs"] == {"until": until, "cut_short": True}
+    assert [value for _, value in far.made] == [until]
+    await engine.runner.end_sleep(run.id)
+    assert (await engine.end(run.id))["status"] == "succeeded", "and again changes nothing"
+
+
 WRONG = {
     "a step on another way": (
         """
