@@ -9,11 +9,11 @@ from zendesk_bridge.flows.errors import FlowError
 from zendesk_bridge.flows.filters import FILTER_TERMS, as_text
 from zendesk_bridge.flows.template import Template, TemplateProblem
 
-#: What a filter takes that judges what authors write out, in the order of its parameters.
+#: What a filter takes first, and judges where an author writes it out.
 WRITTEN_OUT = {
     "amount": ("'3 days'", "'1 month 2 hours'", "'2'", "7"),
-    "zone": ("'Europe/Berlin'", "'UTC'"),
     "locale": ("'de'", "'pt-br'"),
+    "zone": ("'Europe/Berlin'", "'UTC'"),
 }
 
 
