@@ -80,7 +80,7 @@ async def test_whoever_tests_a_flow_is_told_by_the_test_alone(
     connector = await start_connector(connector_admin_email=ADA.email)
     await zendesk.assign(people.MARKUP, people.LIN, deliver=False)
     bridge = connector.sides.bridge
-    event = (await bridge.event_of_ticket(str(people.MARKUP))).as_json()
+    event = (await bridge.trials.event_of_ticket(str(people.MARKUP))).as_json()
     run = (await bridge.request("test", {"key": "notify-assigned-agents", "event": event}, "a test"))["run"]
     await bridge.idle()
     assert (await bridge.show_run(run))["status"] == "failed"

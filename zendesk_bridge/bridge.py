@@ -14,18 +14,17 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from zendesk_bridge import actions, deletion, forgetting, recipes, rehearsal, trial, triggers
+from zendesk_bridge import actions, deletion, forgetting, recipes, triggers
 from zendesk_bridge.account import ZendeskSettings
 from zendesk_bridge.channels import Channels, Membership
 from zendesk_bridge.client import ZendeskClient
 from zendesk_bridge.connections import Connections
-from zendesk_bridge.dry import Show, dry_run
 from zendesk_bridge.flows import history, open_runs, requests, store, versions
 from zendesk_bridge.flows.backup import back_up
 from zendesk_bridge.flows.catalog import Catalog, Connector
 from zendesk_bridge.flows.compiled import CompiledFlow
 from zendesk_bridge.flows.context import about_event
-from zendesk_bridge.flows.errors import ConnectorError, Locked, NotFound, StorageError
+from zendesk_bridge.flows.errors import ConnectorError, Locked, StorageError
 from zendesk_bridge.flows.history import Wanted
 from zendesk_bridge.flows.journal import Journal, Lock, connect_to_read, storage_error
 from zendesk_bridge.flows.library import Library, check
@@ -47,6 +46,8 @@ from zendesk_bridge.reads import Reads
 from zendesk_bridge.settings import BridgeSettings
 from zendesk_bridge.subscription import Subscription
 from zendesk_bridge.tokens import StoredTokens
+from zendesk_bridge.trial import would_start
+from zendesk_bridge.trials import Trials
 from zendesk_bridge.vault import Keyring, Vault, new_key, parse_keys
 from zendesk_bridge.webhook import Webhook
 
@@ -357,7 +358,7 @@ class Bridge:
         assert self._runner is not None
         with about_event(event.id):
             starting, identify = self._starting_on(event), triggers.identify(event)
-            wanting = [flow for flow in starting if _wants(flow, event)]
+            wanting = [flow for flow in starting if would_start(flow, event)]
             if not wanting:
                 if starting and identify:
                     await self._journal.write(identify)  # the first report decides: a later one starts nothing
@@ -601,87 +602,15 @@ class Bridge:
 
     # Testing
 
-    async def event_of_ticket(self, ticket: str) -> Event:
-        """The event of a live ticket (its number, or its page's address), as if it were assigned now."""
-        return await trial.event_of_ticket(self.zendesk, ticket)
-
-    def is_ticket(self, text: str) -> bool:
-        """Whether a text names a ticket: by its number, or its page's address."""
-        return trial.is_ticket(text)
-
-    def trigger_variables(self, trigger: str) -> list[dict[str, str]]:
-        """The variables of a trigger, as `{name, type, description}`."""
-        return [
-            {"name": output.name, "type": output.type, "description": output.description}
-            for output in self.catalog.triggers[trigger].outputs
-        ]
-
-    def read_changes(self, trigger: str, text: str) -> dict[str, Any]:
-        """Variables of a trigger that a test changes, `name: value` a line. Raises FlowError that names the line."""
-        return trial.read_changes(self.catalog.triggers[trigger], text)
-
-    def read_assignments(self, trigger: str, texts: Iterable[str]) -> dict[str, Any]:
-        """The same from a command line: `name=value` each. Raises FlowError that names what is wrong."""
-        return trial.read_assignments(self.catalog.triggers[trigger], texts)
-
-    def changed_event(self, event: Event, changes: Mapping[str, Any]) -> Event:
-        """An event with other variables, and about the ticket that they name."""
-        return trial.changed(event, changes)
-
-    def event_in(self, body: bytes) -> Event:
-        """The event in the body of a webhook. Raises FlowError where there is none."""
-        return trial.event_in(body)
-
-    def event_of_sample(self, trigger: str) -> Event:
-        """The event that a trigger's sample tells of, as if it came now."""
-        return trial.event_of_sample(self.catalog.triggers[trigger])
-
-    async def past_event(self, text: str) -> Event:
-        """An event of the history, for a test: by how its id begins, or that of one of its runs. Raises NotFound."""
-        return trial.of_the_past(await self._read(lambda connection: history.event_beginning_with(connection, text)))
-
-    async def flow_to_test(self, key: str, *, as_written: bool) -> CompiledFlow:
-        """A flow as its file is now, or as the database has it. Raises NotFound, FlowError."""
-        written = trial.as_written(key, recipes.texts(), self._folder(), self.catalog) if as_written else None
-        if written is not None:
-            return written[0]
-        return await self._read(lambda connection: history.compiled(connection, key, self.catalog))
-
-    async def text_to_test(self, key: str) -> str:
-        """The text of a flow's file as it is now, or as the database has it. Raises NotFound, FlowError."""
-        written = trial.as_written(key, recipes.texts(), self._folder(), self.catalog)
-        return written[1] if written is not None else str((await self.show_flow(key))["text"])
+    @cached_property
+    def trials(self) -> Trials:
+        """What it takes to try flows."""
+        return Trials(self.catalog, self.zendesk, self._folder, self._read)
 
     async def end_sleep(self, run_id: str) -> None:
         """Lets a run that sleeps in a `wait` go on at once: for trying flows where nobody waits for days."""
         if self._runner is not None:
             await self._runner.end_sleep(run_id)
-
-    def would_start(self, flow: CompiledFlow, event: Event) -> bool:
-        """Whether an event would start a flow, if it were active: whether the trigger's conditions hold."""
-        return _wants(flow, event)
-
-    async def rehearse(self, key: str | None) -> list[dict[str, Any]]:
-        """Runs the tests that lie beside flow files, of one flow or of all: `[{flow, test, ok, differences, steps}]`.
-
-        Raises NotFound where there are none; FlowError where a file of tests, or its flow, is wrong.
-        """
-        folder = self._folder()
-        paths = sorted(folder.glob(f"*{rehearsal.SUFFIX}")) if folder else []
-        paths = [path for path in paths if key is None or path.name == f"{key}{rehearsal.SUFFIX}"]
-        if not paths:
-            hint = f"A file KEY{rehearsal.SUFFIX} beside a flow's file has them: the README says how."
-            raise NotFound("no_tests", f"There are no tests {f'of {key!r}' if key else 'of flows'}", hint=hint)
-        results = []
-        for path in paths:
-            cases = await asyncio.to_thread(rehearsal.read_cases, path)
-            flow = await self.flow_to_test(path.name.removesuffix(rehearsal.SUFFIX), as_written=True)
-            results += [await rehearsal.rehearse(flow, case, self.catalog) for case in cases]
-        return results
-
-    async def dry_test(self, flow: CompiledFlow, event: Event, show: Show) -> dict[str, Any]:
-        """Runs a flow without sending anything; `show` is called with each step."""
-        return await dry_run(flow, event, self.catalog, show)
 
     async def _start_test(self, key: str, event: Mapping[str, Any]) -> str:
         if self._runner is None:
@@ -704,7 +633,7 @@ class Bridge:
         event, service_id = await self._journal.read(lambda connection: history.event(connection, event_id))
         again = replace(event, id=str(uuid.uuid4()), source="replay")
         flows = [self.library.compiled(key)] if key else list(self.library.starting_on(event.type, None))
-        wanting = [flow for flow in flows if key or _wants(flow, again)]
+        wanting = [flow for flow in flows if key or would_start(flow, again)]
         if not wanting:
             hint = "`--flow KEY` runs one that is not active, or whose trigger's conditions do not hold."
             raise ConnectorError("unwanted", "No active flow wants this event", hint=hint)
@@ -715,14 +644,6 @@ class Bridge:
         """Waits until no run is under way."""
         if self._runner is not None:
             await self._runner.idle()
-
-
-def _wants(flow: CompiledFlow, event: Event) -> bool:
-    try:
-        return flow.wants(event.data)
-    except ConnectorError as problem:
-        log.warning("flow %s: its trigger's conditions cannot be tried: %s", flow.flow.key, problem.message)
-        return True  # the run fails with the reason, for all to see
 
 
 def _read_once(database: Path, work: Callable[[sqlite3.Connection], T]) -> T:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import uuid
 from collections.abc import Iterable, Mapping
@@ -13,9 +14,11 @@ from zendesk_bridge import triggers
 from zendesk_bridge.client import ZendeskClient
 from zendesk_bridge.flows.catalog import Catalog, Trigger, nearest
 from zendesk_bridge.flows.compiled import CompiledFlow, compile_flow
-from zendesk_bridge.flows.errors import FlowError, NotFound
+from zendesk_bridge.flows.errors import ConnectorError, FlowError, NotFound
 from zendesk_bridge.flows.library import read_all
 from zendesk_bridge.flows.model import Event, utc_now
+
+log = logging.getLogger(__name__)
 
 _TICKET = re.compile(r"(?:https?://\S*/tickets/|#)?(\d+)")
 
@@ -141,3 +144,12 @@ def of_the_past(event: Event) -> Event:
 
 def _test_id() -> str:
     return f"test-{uuid.uuid4().hex[:12]}"
+
+
+def would_start(flow: CompiledFlow, event: Event) -> bool:
+    """Whether the trigger's conditions hold for an event, or cannot be tried."""
+    try:
+        return flow.wants(event.data)
+    except ConnectorError as problem:
+        log.warning("flow %s: its trigger's conditions cannot be tried: %s", flow.flow.key, problem.message)
+        return True  # the run fails with the reason, for all to see

@@ -29,8 +29,8 @@ async def simulate(sides: Sides, key: str, start: Start, listener: Listener) -> 
         The run as `runs show` has it, with the id null as nothing of it is kept; and the names of the sandbox's people
         and channels by id.
     """
-    flow = await sides.bridge.flow_to_test(key, as_written=True)
-    text = await sides.bridge.text_to_test(key)
+    flow = await sides.bridge.trials.flow_to_test(key, as_written=True)
+    text = await sides.bridge.trials.text_to_test(key)
     event = await event_to_test(sides.bridge, start, flow.flow.trigger.event) if start.is_given else None
     # Nobody's limits are met here, and nothing is to start by itself.
     async with stage({f"{key}.yml": text}, slack_posts_per_minute=0, zendesk_poll_seconds=0.0) as on:
@@ -40,7 +40,7 @@ async def simulate(sides: Sides, key: str, start: Start, listener: Listener) -> 
         scenery.put_up(event, flow.flow.actions())
         if scenery.made:
             listener.remark(f"Made in the sandbox for this test: {', '.join(scenery.made)}.")
-        listener.starts(bridge.would_start(flow, event))
+        listener.starts(bridge.trials.would_start(flow, event))
         answer = await bridge.request("test", {"key": key, "event": event.as_json()}, "sandbox")
         run = await _run_to_its_end(bridge, answer["run"], scenery, listener)
         return {**run, "id": None, "version": flow.version}, names_of(on.slack.state)
@@ -50,9 +50,9 @@ async def _assigned(on: Stage, trigger: str, listener: Listener) -> Event:
     """What the sandbox makes happen where nothing else is given: a ticket is assigned, or the trigger's sample."""
     bridge, state = on.connector.sides.bridge, on.zendesk.state
     told = await on.zendesk.assign(people.GRINDER, people.NOOR, deliver=False)
-    event = bridge.event_in(body_of(state, told.event))
+    event = bridge.trials.event_in(body_of(state, told.event))
     if event.type != trigger:
-        return bridge.event_of_sample(trigger)
+        return bridge.trials.event_of_sample(trigger)
     subject, agent = state.tickets[people.GRINDER]["subject"], state.users[people.NOOR]["name"]
     listener.remark(f"Zendesk: ticket {people.GRINDER} “{subject}” is assigned to {agent}.")
     return event

@@ -58,11 +58,11 @@ async def run_test(sides: Sides, key: str, start: Start, dry: bool, listener: Li
     if not dry:
         with suppress(Locked):  # then a running connector does it for us
             await bridge.open()
-    flow = await bridge.flow_to_test(key, as_written=dry)
+    flow = await bridge.trials.flow_to_test(key, as_written=dry)
     event = await event_to_test(bridge, start, flow.flow.trigger.event)
-    listener.starts(bridge.would_start(flow, event))
+    listener.starts(bridge.trials.would_start(flow, event))
     if dry:
-        return await bridge.dry_test(flow, event, listener.step)
+        return await bridge.trials.dry_test(flow, event, listener.step)
     answer = await bridge.request("test", {"key": key, "event": event.as_json()}, who())
     return await watch(bridge, answer["run"], listener.step, WATCHED_FOR, through_retries=bridge.is_served())
 
@@ -73,16 +73,16 @@ async def event_to_test(bridge: Bridge, start: Start, trigger: str) -> Event:
     Args:
         trigger: what the flow starts from.
     """
-    changes = bridge.read_assignments(trigger, start.changes)
+    changes = bridge.trials.read_assignments(trigger, start.changes)
     if start.sample:
-        event = bridge.event_of_sample(trigger)
+        event = bridge.trials.event_of_sample(trigger)
     elif start.past is not None:
-        event = await bridge.past_event(start.past)
+        event = await bridge.trials.past_event(start.past)
     elif start.body is not None:
-        event = bridge.event_in(start.body)
+        event = bridge.trials.event_in(start.body)
     else:
         assert start.ticket is not None
-        event = await bridge.event_of_ticket(start.ticket)
+        event = await bridge.trials.event_of_ticket(start.ticket)
     if event.type != trigger:
         raise FlowError("other_trigger", f"The event is a {event.type}, and the flow starts from {trigger}")
-    return bridge.changed_event(event, changes)
+    return bridge.trials.changed_event(event, changes)

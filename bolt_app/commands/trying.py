@@ -54,7 +54,7 @@ def run_now(
     if written:
         if any(start_from) or changes or dry or sandbox:
             raise typer.BadParameter("--all goes with KEY and --json, and with nothing else")
-        results = run(lambda sides: sides.bridge.rehearse(key))
+        results = run(lambda sides: sides.bridge.trials.rehearse(key))
         display.json(results) if as_json else display.rehearsals(results)
         raise typer.Exit(0 if all(result["ok"] for result in results) else 1)
     if key is None:

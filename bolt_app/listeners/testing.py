@@ -77,10 +77,10 @@ async def open_test(parts: Parts, trigger_id: str, key: str, ticket: str = "") -
     if not flow["version"]:
         raise NotFound("no_version", f"Flow {key!r} cannot run: {flow['problem']}", hint="Mend its file first.")
     if not ticket:
-        variables = parts.bridge.trigger_variables(flow["trigger"])
+        variables = parts.bridge.trials.trigger_variables(flow["trigger"])
         await parts.slack.surfaces.open_modal(trigger_id, views.form(flow, variables=variables))
         return
-    if not parts.bridge.is_ticket(ticket):
+    if not parts.bridge.trials.is_ticket(ticket):
         raise FlowError("no_ticket", f"{ticket[:40]} is no ticket's number", hint="It is: /action-flows test KEY 4021.")
     view_id = await parts.slack.surfaces.open_modal(trigger_id, views.under_way(flow["name"], steps=[], dry=True))
     parts.background.start(_Test(parts, Asked(flow=key, ticket=ticket), view_id, "").run())
@@ -119,10 +119,10 @@ async def _submitted(
 def _wrong(parts: Parts, flow: Mapping[str, Any], wanted: Asked) -> dict[str, str]:
     """What is wrong with a form, by field."""
     wrong = {}
-    if not parts.bridge.is_ticket(wanted.ticket):
+    if not parts.bridge.trials.is_ticket(wanted.ticket):
         wrong["ticket"] = "Give a ticket's number, such as 4021, or the address of its page."
     try:
-        parts.bridge.read_changes(flow["trigger"], wanted.changes)
+        parts.bridge.trials.read_changes(flow["trigger"], wanted.changes)
     except FlowError as problem:
         wrong["changes"] = in_words(problem)
     return wrong
@@ -165,21 +165,21 @@ class _Test:
         bridge, wanted = self._parts.bridge, self._wanted
         described = await bridge.show_flow(wanted.flow)
         self._name = described["name"]
-        changes = bridge.read_changes(described["trigger"], wanted.changes)
+        changes = bridge.trials.read_changes(described["trigger"], wanted.changes)
         event = await self._event(changes)
-        flow = await bridge.flow_to_test(wanted.flow, as_written=not wanted.really)
-        starts = bridge.would_start(flow, event)
+        flow = await bridge.trials.flow_to_test(wanted.flow, as_written=not wanted.really)
+        starts = bridge.trials.would_start(flow, event)
         if wanted.really:
             answer = await bridge.request("test", {"key": wanted.flow, "event": event.as_json()}, self._by)
             run = await watch(bridge, answer["run"], self._stepped, WATCHED_FOR)
         else:
             async with asyncio.timeout(WATCHED_FOR):
-                run = await bridge.dry_test(flow, event, self._stepped)
+                run = await bridge.trials.dry_test(flow, event, self._stepped)
         return views.ended(run, flow_name=self._name, dry=not wanted.really, starts=starts)
 
     async def _event(self, changes: Mapping[str, Any]) -> Event:
-        event = await self._parts.bridge.event_of_ticket(self._wanted.ticket)
-        return self._parts.bridge.changed_event(event, changes)
+        event = await self._parts.bridge.trials.event_of_ticket(self._wanted.ticket)
+        return self._parts.bridge.trials.changed_event(event, changes)
 
     def _stepped(self, step: dict[str, Any]) -> None:
         self._steps.append(step)

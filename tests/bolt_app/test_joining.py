@@ -106,7 +106,9 @@ async def test_a_dry_run_joins_nothing(start: Start, slack: SlackServer, zendesk
     connector = await start("#random")
     bridge = connector.sides.bridge
     await zendesk.assign(people.GRINDER, people.NOOR, deliver=False)
-    event = await bridge.event_of_ticket(str(people.GRINDER))
-    await bridge.dry_test(await bridge.flow_to_test("tell-the-channel", as_written=True), event, lambda step: None)
+    event = await bridge.trials.event_of_ticket(str(people.GRINDER))
+    await bridge.trials.dry_test(
+        await bridge.trials.flow_to_test("tell-the-channel", as_written=True), event, lambda step: None
+    )
     assert slack.state.calls_to("conversations.join") == []
     await asyncio.sleep(0)
