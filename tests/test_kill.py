@@ -236,3 +236,71 @@ async def test_a_post_that_arrives_after_the_kill_is_not_repeated(host: Host) ->
     await host.serve(sys.executable, "-c", QUICK.replace("(0.3, 0.8)", "(1.0, 3.0)"))
     await host.until(lambda: host.all_succeeded(1))
     assert host.messages() == {str(events[0]["detail"]["id"]): 1}
+
+
+#: Every construct of the language, over services that refuse now and then.
+EVERYTHING = """
+key: everything
+name: Everything
+active: true
+trigger: {event: zendesk.ticket_agent_assignment_changed}
+steps:
+  - {key: ticket, action: zendesk.look_up_ticket, inputs: {ticket_id: "{{ trigger.ticket_id }}"}}
+  - {key: mine, set: {channels: [CHANNELS]}}
+  - {key: pause, wait: {seconds: 0.1}}
+  - key: each
+    loop:
+      each: mine.channels
+      at_once: 3
+      steps:
+        - key: way
+          branch:
+            - when: {all: [{variable: index, operator: less_than, value: 4}]}
+              steps:
+                - key: tell
+                  action: slack.post_message_to_channel
+                  retry: {attempts: 50, wait: {seconds: 0.1}, backoff: 1}
+                  timeout: {minutes: 5}
+                  inputs: {channel: "{{ item }}", message: "first {{ ticket.ticket_id }}"}
+          else:
+            - {key: told, action: slack.post_message_to_channel, inputs: {channel: "{{ item }}", message: "later"}}
+        - key: again
+          action: slack.reply_in_thread
+          on_error:
+            - {key: instead, action: slack.post_message_to_channel, inputs: {channel: "{{ item }}", message: "alone"}}
+          inputs: {channel: "{{ item }}", thread_ts: "{{ tell.ts | default: told.ts }}", message: ok}
+  - {key: enough, stop: {message: "{{ each.count }} channels"}}
+"""
+
+
+async def test_every_construct_survives_kills_each_message_is_there_once(host: Host, tmp_path: Path) -> None:
+    chance = random.Random(11)
+    channels = [host.slack.add_channel(f"kill-{number}") for number in range(8)]
+    (tmp_path / "flows").mkdir()
+    text = EVERYTHING.replace("CHANNELS", ", ".join(channel.id for channel in channels))
+    (tmp_path / "flows" / "everything.yml").write_text(text)
+    code, said = await host.run(str(COMMAND), "flows", "deactivate", "notify-assigned-agents")
+    assert code == 0, said
+    host.slack.faults.append(Fault(method="chat.postMessage", kind="slow", times=10_000, delay=0.02))
+    process = await host.serve(sys.executable, "-c", QUICK)
+    events = await host.assign(1)
+    _kill_at_read(host, process)
+    assert await host.tell(events) == []
+    await asyncio.wait_for(process.wait(), 20)
+    # At each kill up to three messages are on their way.
+    for _ in range(4):
+        process = await host.serve(sys.executable, "-c", QUICK)
+        _kill_at_post(host, process, chance.randint(1, 2))
+        await asyncio.wait_for(process.wait(), 20)
+        (run,) = host.runs()
+        assert run["status"] in ("running", "waiting")
+    await host.serve(sys.executable, "-c", QUICK)
+    await host.until(lambda: host.all_succeeded(1), within=60)
+    (run,) = host.runs()
+    assert run["note"] == "8 channels"
+    posted = Counter((message.channel, message.text, bool(message.thread_ts)) for message in host.slack.posted())
+    first = f"first {events[0]['detail']['id']}"
+    assert posted == {
+        **{(channel.id, first if number < 3 else "later", False): 1 for number, channel in enumerate(channels)},
+        **{(channel.id, "ok", True): 1 for channel in channels},
+    }
