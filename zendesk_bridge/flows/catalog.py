@@ -61,6 +61,13 @@ class OfKind:
     kind: str
 
 
+@dataclass(frozen=True)
+class OneOf:
+    """Marks a text that is always one of a few words, where it is anything at all."""
+
+    words: tuple[str, ...]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Once:
     """The mark that a `create` action puts on what it makes, so that it can be found again after a lost answer."""
@@ -113,6 +120,8 @@ class Output:
     description: str
     # Names known below this one; None: anything may be there.
     below: tuple[str, ...] | None = ()
+    # All that it can be, where that is known.
+    words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,7 +222,7 @@ def action(
 def describe_outputs(model: type[BaseModel]) -> tuple[Output, ...]:
     """The variables that a result of this model offers."""
     return tuple(
-        Output(name=name, type=_kind(info), description=info.description or "", below=_below(info))
+        Output(name=name, type=_kind(info), description=info.description or "", below=_below(info), words=_words(info))
         for name, info in model.model_fields.items()
     )
 
@@ -305,6 +314,10 @@ def _kind(info: FieldInfo) -> str:
     return mark.kind if mark else _type_name(info.annotation)
 
 
+def _words(info: FieldInfo) -> tuple[str, ...]:
+    return next((mark.words for mark in info.metadata if isinstance(mark, OneOf)), ())
+
+
 def _type_name(annotation: Any) -> str:
     if get_origin(annotation) is Annotated:
         return _type_name(get_args(annotation)[0])
@@ -366,11 +379,15 @@ class Catalog:
         return [*self.actions, *self._aliases]
 
 
+#: What is said where a mapping stands that was probably meant as a template.
+IN_QUOTES = '(a template needs quotes: "{{ … }}")'
+
+
 def in_words(problem: Any) -> str:
     """What pydantic finds wrong with a value (one of its `errors()`), in words for whoever wrote the flow."""
     given, about = problem["input"], problem.get("ctx") or {}
     kind = next((word for kinds, word in _KINDS if isinstance(given, kinds)), "this")
-    quotes = ' (a template needs quotes: "{{ … }}")' if isinstance(given, dict) else ""
+    quotes = f" {IN_QUOTES}" if isinstance(given, dict) else ""
     match problem["type"]:
         case "missing":
             return "it is missing"

@@ -7,9 +7,9 @@ from typing import Any, cast
 
 from pydantic import ValidationError
 
-from zendesk_bridge.flows.catalog import Action, Catalog, Input, Output, nearest
+from zendesk_bridge.flows.catalog import IN_QUOTES, Action, Catalog, Input, Output, nearest
 from zendesk_bridge.flows.catalog import in_words as problem_in_words
-from zendesk_bridge.flows.conditions import can_be_ordered, variable_template
+from zendesk_bridge.flows.conditions import can_be_ordered, is_present, variable_template
 from zendesk_bridge.flows.definition import (
     ActionStep,
     BranchStep,
@@ -24,10 +24,11 @@ from zendesk_bridge.flows.definition import (
     blocks_of,
     every_step,
 )
-from zendesk_bridge.flows.document import Document, Path
+from zendesk_bridge.flows.document import Document, Path, is_template_without_quotes
 from zendesk_bridge.flows.errors import FlowError
 from zendesk_bridge.flows.filters import FILTERS
 from zendesk_bridge.flows.kinds import SHORT_TEXT, TAKEN, Kind, compared, in_words, kind_of, misused
+from zendesk_bridge.flows.known_words import never_holds
 from zendesk_bridge.flows.model import Problem, utc_now
 from zendesk_bridge.flows.moments import moment_of, next_time_of_day
 from zendesk_bridge.flows.template import Template, TemplateProblem, UnknownFilter, is_template
@@ -182,15 +183,22 @@ class _Check:
         elif isinstance(step, SetStep):
             yield from self._values(step.set, (*path, "set"), step.key)
             self._outputs[step.key] = tuple(
-                _variable(name, self._kind(value), below=None) for name, value in step.set.items()
+                Output(name=name, type=self._kind(value), description="", below=None, words=self._words(value))
+                for name, value in step.set.items()
             )
         else:
             yield from self._values(step.stop.message, (*path, "stop", "message"), step.key)
             self._outputs[step.key] = ()
 
     def _values(self, value: Any, path: Path, step: str) -> Iterator[Problem]:
-        for place, source in _templates(value, path):
-            yield from self._template(source, place, step, None)
+        if is_template_without_quotes(value):
+            message = f"a value is needed, not a mapping in a mapping {IN_QUOTES}"
+            yield self._problem(path, "invalid_value", message, step=step)
+        elif isinstance(value, str):
+            yield from self._template(value, path, step, None)
+        elif isinstance(value, dict | list):
+            for name, part in value.items() if isinstance(value, dict) else enumerate(value):
+                yield from self._values(part, (*path, name), step)
 
     def _moments(self, step: WaitStep, path: Path) -> Iterator[Problem]:
         """What is written out, and no time or zone."""
@@ -253,6 +261,9 @@ class _Check:
         unless = () if conditions.unless is None else ((("not",), conditions.unless),)
         lists = (("all", conditions.all), ("any", conditions.any))
         every = [((name, index), part) for name, parts in lists for index, part in enumerate(parts or ())]
+        for name in (name for name, parts in lists if parts == []):
+            message = f"{name!r} is empty: comparisons belong below it"
+            yield self._problem((*path, name), "missing", message, step=step)
         for inner, part in (*every, *unless):
             place = (*path, *inner)
             if isinstance(part, Conditions):
@@ -264,8 +275,10 @@ class _Check:
         yield from self._variable(condition.variable, (*path, "variable"), step)
         operator, value = condition.operator, condition.value
         templates = list(_templates(value, (*path, "value")))
-        for where, source in templates:
-            yield from self._template(source, where, step, None)
+        wrong = [each for where, source in templates for each in self._template(source, where, step, None)]
+        yield from wrong
+        if wrong:
+            return
         if operator in _TAKE_NO_VALUE:
             if value is not None:
                 message = f"{operator} takes no value"
@@ -274,12 +287,21 @@ class _Check:
             message = f"{operator} needs a value"
             hint = "for something empty there are is_present and is_not_present"
             yield self._problem((*path, "value"), "missing_value", message, hint, step=step)
+        elif isinstance(value, dict):
+            message = f"a text, a number or a list is needed, not a mapping {IN_QUOTES}"
+            yield self._problem((*path, "value"), "invalid_value", message, step=step)
+        elif operator == "contains" and not is_present(value):
+            message = "contains needs a value: nothing is in no list, and in no text"
+            hint = "for something empty there are is_present and is_not_present"
+            yield self._problem((*path, "value"), "missing_value", message, hint, step=step)
         elif operator in ("greater_than", "less_than") and not templates and not can_be_ordered(value):
             message = f"{operator} compares with a number, or with a time such as 2026-01-31T12:00:00Z"
             yield self._problem((*path, "value"), "invalid_value", message, step=step)
         else:
-            kind = self._kind(variable_template(condition.variable))
-            misuse = compared(kind, operator, value, self._kind(value))
+            source = variable_template(condition.variable)
+            words = () if templates else self._words(source)
+            misuse = compared(self._kind(source), operator, value, self._kind(value))
+            misuse = misuse or (never_holds(condition.variable.strip(), words, operator, value) if words else None)
             if misuse:
                 yield self._problem((*path, "value"), "wrong_type", misuse.message, misuse.suggestion, step=step)
 
@@ -316,17 +338,30 @@ class _Check:
         except TemplateProblem:
             return "any"
 
+    def _words(self, value: Any) -> tuple[str, ...]:
+        """All that a value can be, where it is a variable of which that is known."""
+        try:
+            only = Template(value).only if isinstance(value, str) else None
+        except TemplateProblem:
+            return ()
+        known = self._output(only.path) if only and len(only.path) == 2 and not only.filters else None
+        return known.words if known else ()
+
+    def _output(self, path: tuple[Any, ...]) -> Output | None:
+        """The variable of a step or of the trigger that a path leads to, or through."""
+        outputs = self._outputs.get(path[0]) if len(path) > 1 else None
+        return next((each for each in outputs or () if each.name == path[1]), None)
+
     def _lookup(self, path: tuple[Any, ...]) -> Kind:
         """What a variable is, as far as that is known."""
-        root, *below = path
-        if root in _KINDS and not below:
-            return _KINDS[root]
-        known = next((each for each in self._outputs.get(root) or () if below and each.name == below[0]), None)
+        if path[0] in _KINDS and len(path) == 1:
+            return _KINDS[path[0]]
+        known = self._output(path)
         if known is None:
             return "any"
-        if below[1:] == ["size"]:
+        if path[2:] == ("size",):
             return "number"
-        return cast(Kind, known.type) if len(below) == 1 else "any"
+        return cast(Kind, known.type) if len(path) == 2 else "any"
 
     def _reference(self, path: tuple[str, ...], step: str | None) -> tuple[str, str, str | None] | None:
         if not path:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.comments import CommentedKeyMap, CommentedMap, CommentedSeq
 from ruamel.yaml.constructor import RoundTripConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.reader import ReaderError
@@ -92,7 +92,7 @@ class Document:
         if self._left < 0 or depth > _DEEPEST:
             raise DocumentProblem("the file is too large or nested too deeply once its aliases (*) are filled in")
         if isinstance(value, CommentedMap):
-            return {str(key): self._plain(item, depth + 1) for key, item in value.items()}
+            return {_name(key): self._plain(item, depth + 1) for key, item in value.items()}
         if isinstance(value, CommentedSeq):
             return [self._plain(item, depth + 1) for item in value]
         if isinstance(value, bool | ScalarBoolean):
@@ -107,6 +107,15 @@ class Document:
         if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
             raise DocumentProblem(r"a text has half a character in it: \ud800 to \udfff cannot be used")
         return text
+
+
+def _name(key: Any) -> str:
+    return f"{{ {', '.join(map(str, key))} }}" if isinstance(key, CommentedKeyMap) else str(key)
+
+
+def is_template_without_quotes(value: Any) -> bool:
+    """Whether this is what YAML makes of `{{ ticket.url }}` where no quotes are around it: a mapping in a mapping."""
+    return isinstance(value, dict) and any(name.startswith("{ ") and not value[name] for name in value)
 
 
 class _Constructor(RoundTripConstructor):

@@ -146,6 +146,9 @@ def _equal(kind: Kind, operator: str, value: Any, other: Kind) -> Misuse | None:
         return Misuse(message=f"{never} something that is no list", suggestion="use contains")
     if kind == "object":
         return Misuse(message=f"{never} something", suggestion="compare one of its fields")
+    if kind != "list" and isinstance(value, list) and len(value) > 1:
+        hint = "put a comparison for each below `any`" if operator == "is" else "put a comparison for each below `all`"
+        return Misuse(message=f"{never} a list", suggestion=hint)
     if kind == "boolean" and str(value).lower() not in ("true", "false"):
         return Misuse(message=f"{never} {value!r}", suggestion="write true or false")
     if kind in NUMBERS and not is_number(value):

@@ -19,6 +19,8 @@ def flow_schema(catalog: Catalog) -> dict[str, Any]:
     schema["title"] = "Action flow"
     for conditions in ("Conditions", "OnlyIf"):
         schema["$defs"][conditions]["anyOf"] = [{"required": [name]} for name in ("all", "any", "not")]
+        for name in ("all", "any"):
+            schema["$defs"][conditions]["properties"][name]["anyOf"][0]["minItems"] = 1
     trigger = schema["$defs"]["TriggerReference"]["properties"]["event"]
     trigger["enum"] = sorted(catalog.triggers)
     trigger["enumDescriptions"] = [catalog.triggers[name].description for name in trigger["enum"]]
@@ -26,6 +28,13 @@ def flow_schema(catalog: Catalog) -> dict[str, Any]:
     condition = schema["$defs"]["Condition"]["properties"]
     condition["variable"]["examples"] = variables
     condition["operator"]["enumDescriptions"] = [_OPERATORS[name] for name in condition["operator"]["enum"]]
+    schema["$defs"]["Condition"]["allOf"] = [
+        {
+            "if": {"properties": {"variable": {"pattern": rf"\.{name}\s*(\}}\}})?$"}}, "required": ["variable"]},
+            "then": {"properties": {"value": {"examples": list(words)}}},
+        }
+        for name, words in _known_words(catalog).items()
+    ]
     for part, name in (("Loop", "each"), ("Wait", "until"), ("Wait", "zone")):
         # Each may be none; what it may be else comes first.
         kind = schema["$defs"][part]["properties"][name]
@@ -79,6 +88,16 @@ def _variables(catalog: Catalog, kinds: Iterable[str] = ()) -> Iterator[str]:
     names = [f"{root}.{each.name}" for root, outputs in roots.items() for each in outputs if _is(each, kinds)]
     yield from dict.fromkeys(names)
     yield from (name for name, kind in (("now", "date-time"), ("today", "date")) if not kinds or kind in kinds)
+
+
+def _known_words(catalog: Catalog) -> dict[str, tuple[str, ...]]:
+    """What variables can be that are always one of a few words, by the last part of their names."""
+    known: dict[str, tuple[str, ...]] = {}
+    for part in (*catalog.triggers.values(), *catalog.actions.values()):
+        for each in part.outputs:
+            if each.words:
+                known[each.name] = tuple(dict.fromkeys((*known.get(each.name, ()), *each.words)))
+    return known
 
 
 def _is(output: Output, kinds: Iterable[str]) -> bool:

@@ -25,7 +25,7 @@ steps:
   - {key: ticket, action: zendesk.look_up_ticket, inputs: {ticket_id: "{{ trigger.ticket_id }}"}}
   - key: mine
     set: {amount: 3, share: 1.5, yes: true, all: [1, 2], some: "{{ ticket.tags }}", many: "{{ ticket.tags | size }}",
-      day: "{{ ticket.due_at | date: '%Y' }}", later: "{{ ticket.due_at | plus: '3 days' }}"}
+      how: "{{ ticket.status }}", day: "{{ ticket.due_at | date: '%Y' }}", later: "{{ ticket.due_at | plus: '3 days' }}"}
 """
 
 
@@ -104,6 +104,38 @@ WRONG = {
         "is compares an object with something",
         "compare one of its fields",
     ),
+    only_if("variable: ticket.subject, operator: is, value: [a, b]"): (
+        "is compares a text with a list",
+        "put a comparison for each below `any`",
+    ),
+    only_if("variable: ticket.status, operator: is_not, value: [solved, closed]"): (
+        "is_not compares a text with a list",
+        "put a comparison for each below `all`",
+    ),
+    only_if("variable: ticket.status, operator: is, value: Open"): (
+        "ticket.status is never 'Open': it is new, open, pending, hold, solved or closed",
+        "did you mean 'open'?",
+    ),
+    only_if('variable: "{{ ticket.priority }}", operator: is_not, value: High'): (
+        "{{ ticket.priority }} is never 'High': it is low, normal, high or urgent",
+        "did you mean 'high'?",
+    ),
+    only_if("variable: trigger.type, operator: is, value: bug"): (
+        "trigger.type is never 'bug': it is problem, incident, question or task",
+        None,
+    ),
+    only_if("variable: mine.how, operator: is, value: on-hold"): (
+        "mine.how is never 'on-hold': it is new, open, pending, hold, solved or closed",
+        "did you mean 'hold'?",
+    ),
+    only_if("variable: ticket.status, operator: contains, value: [open, Pending]"): (
+        "ticket.status is never 'Pending': it is new, open, pending, hold, solved or closed",
+        "did you mean 'pending'?",
+    ),
+    only_if("variable: ticket.priority, operator: greater_than, value: 3"): (
+        "greater_than compares numbers or times; ticket.priority is low, normal, high or urgent",
+        None,
+    ),
 }
 
 
@@ -127,6 +159,13 @@ def test_what_a_value_is_not_for_is_told_with_what_to_write_instead(step: str) -
         'action: slack.send_direct_message, inputs: {email: a@b.example, message: "{{ ticket.tags }}"}',
         only_if("variable: ticket.tags, operator: contains, value: vip"),
         only_if("variable: ticket.tags, operator: is, value: [a, b]"),
+        only_if("variable: ticket.status, operator: is, value: hold"),
+        only_if('variable: ticket.status, operator: is, value: ""'),
+        only_if('variable: ticket.status, operator: is, value: "{{ trigger.status }}"'),
+        only_if("variable: ticket.status, operator: is, value: [open]"),
+        only_if("variable: ticket.status, operator: contains, value: [solv, open]"),
+        only_if('variable: "{{ ticket.status | upcase }}", operator: is, value: OPEN'),
+        only_if("variable: ticket.via_channel, operator: is, value: Anything"),
         only_if("variable: ticket.is_public, operator: is, value: true"),
         only_if('variable: ticket.is_public, operator: is, value: "True"'),
         only_if('variable: mine.many, operator: is, value: "3"'),
@@ -185,3 +224,9 @@ def test_a_comparison_that_is_refused_would_never_tell_anything(data: Any, opera
 )  # fmt: skip
 def test_what_a_value_will_be_is_known_before_it_is_there(value: Any, kind: str) -> None:
     assert kind_of(value, lambda path: "list") == kind
+
+
+@pytest.mark.parametrize("value", ["{{ ticket.tags }}", "[{{ ticket.tags }}]", "{b: {{ ticket.tags | size }}}"])
+def test_a_variable_without_quotes_is_told_also_where_anything_may_stand(value: str) -> None:
+    message = 'a value is needed, not a mapping in a mapping (a template needs quotes: "{{ … }}")'
+    assert problems(f"set: {{a: {value}}}") == [("invalid_value", message, None)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import enum
+import re
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,16 @@ def test_an_editor_can_offer_variables_and_the_keys_they_go_with(schema: dict[st
     assert "{{ ticket.subject }}" in message["anyOf"][0]["examples"]
 
 
+def test_an_editor_offers_the_words_a_variable_is_compared_with(schema: dict[str, Any]) -> None:
+    offered = {
+        rule["if"]["properties"]["variable"]["pattern"]: rule["then"]["properties"]["value"]["examples"]
+        for rule in schema["$defs"]["Condition"]["allOf"]
+    }
+    for variable in ("ticket.priority", "{{ trigger.priority }}"):
+        (words,) = [each for pattern, each in offered.items() if re.search(pattern, variable)]
+        assert words == ["low", "normal", "high", "urgent"]
+
+
 def test_an_editor_offers_lists_for_loops_and_times_for_waits(schema: dict[str, Any]) -> None:
     parts = schema["$defs"]
     assert "{{ ticket.tags }}" in parts["Loop"]["properties"]["each"]["examples"]
@@ -151,6 +162,7 @@ def test_an_editor_can_show_what_each_input_is_for(schema: dict[str, Any]) -> No
         (("steps", 0, "inputs", "ticket"), "x"),
         (("steps", 0, "inputs", "ticket_id"), ["5158"]),
         (("steps", 1, "only_if"), {}),
+        (("steps", 1, "only_if", "all"), []),
         (("steps", 1, "only_if", "else"), "halt"),
         (("steps", 1, "only_if", "all", 0, "operator"), "equals"),
         (("steps", 1, "only_if", "all", 0, "variable"), None),
