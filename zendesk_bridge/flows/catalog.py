@@ -434,6 +434,6 @@ _KINDS: tuple[tuple[Any, str], ...] = (
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name most like a mistyped or shortened one, or None."""
     names = list(known)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     longer = [each for each in names if len(name) > 2 and name in each]
     return next(iter([*close, *sorted(longer, key=len)]), None)

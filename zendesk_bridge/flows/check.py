@@ -31,6 +31,7 @@ from zendesk_bridge.flows.kinds import SHORT_TEXT, TAKEN, Kind, compared, in_wor
 from zendesk_bridge.flows.known_words import never_holds
 from zendesk_bridge.flows.model import Problem, utc_now
 from zendesk_bridge.flows.moments import moment_of, next_time_of_day
+from zendesk_bridge.flows.other_words import meant_filter
 from zendesk_bridge.flows.template import Template, TemplateProblem, UnknownFilter, is_template
 
 _TAKE_NO_VALUE = ("is_present", "is_not_present")
@@ -214,12 +215,17 @@ class _Check:
 
     def _inputs(self, step: ActionStep, action: Action, path: Path) -> Iterator[Problem]:
         literal: dict[str, Any] = {}
+        names = [each.name for each in action.inputs]
+        missing = [each.name for each in action.inputs if each.required and step.inputs.get(each.name) is None]
         for name, value in step.inputs.items():
             place = (*path, "inputs", name)
             known = action.input(name)
             if known is None:
-                names = [each.name for each in action.inputs]
-                suggestion = did_you_mean(nearest(name, names)) or f"its inputs are {', '.join(names)}"
+                meant = nearest(name, [each for each in names if each not in step.inputs])
+                if meant is None and len(missing) == 1:
+                    meant = missing[0]
+                missing = [each for each in missing if each != meant]
+                suggestion = did_you_mean(meant) or f"its inputs are {', '.join(names)}"
                 message = f"{action.id} has no input {name!r}"
                 yield self._problem(place, "unknown_input", message, suggestion, step=step.key, input=name)
                 continue
@@ -230,11 +236,11 @@ class _Check:
                 literal[name] = value
             elif templates:
                 yield from self._input_kind(known, self._kind(value), place, step.key)
-        for each in action.inputs:
-            if each.required and step.inputs.get(each.name) is None:
-                place = (*path, "inputs", each.name)
-                message = f"{action.id} needs the input {each.name!r}"
-                yield self._problem(place, "missing_input", message, step=step.key, input=each.name)
+        for name in missing:
+            place = (*path, "inputs", name)
+            message = f"{action.id} needs the input {name!r}"
+            hint = "what follows a # is a comment: put it in quotes" if self._document.has_comment(place) else None
+            yield self._problem(place, "missing_input", message, hint, step=step.key, input=name)
         try:
             action.form.model_validate(literal)
         except ValidationError as problem:
@@ -317,7 +323,7 @@ class _Check:
         except TemplateProblem as problem:
             suggestion: str | None = problem.hint
             if isinstance(problem, UnknownFilter):
-                suggestion = did_you_mean(nearest(problem.name, FILTERS)) or problem.hint
+                suggestion = did_you_mean(meant_filter(problem.name, FILTERS)) or problem.hint
             at = max(problem.at - shift, 0)
             yield self._problem(path, problem.code, problem.message, suggestion, step=step, input=name, at=at)
             return
@@ -325,6 +331,8 @@ class _Check:
             wrong = self._reference(reference.path, step)
             if wrong:
                 code, message, suggestion = wrong
+                if suggestion is None and len(reference.path) == 1 and not shift:
+                    suggestion = f"if it is a text, put it in quotes: '{reference.path[0]}'"
                 at = max(reference.at - shift, 0)
                 yield self._problem(path, code, message, suggestion, step=step, input=name, at=at)
         for misuse in misused(template, self._lookup):
@@ -379,9 +387,11 @@ class _Check:
                 return "later_step", f"{whole}: step {root!r} has not run yet here", hint
             if not step and root in ("now", "today"):
                 return "unknown_variable", f"there is no {root!r} here", "a trigger's conditions know the trigger only"
-            close = nearest(root, self._outputs)
-            suggestion = did_you_mean(".".join([close, *path[1:]]) if close else None)
-            return "unknown_variable", f"there is no variable {whole!r}", suggestion
+            message = f"there is no variable {whole!r}"
+            if close := nearest(root, self._outputs):
+                return "unknown_variable", message, did_you_mean(".".join([close, *path[1:]]))
+            owner = next((key for key in reversed(self._outputs) if self._output((key, root))), None)
+            return "unknown_variable", message, did_you_mean(f"{owner}.{whole}" if owner else None)
         outputs = self._outputs[root]
         if outputs is None or len(path) < 2:
             return None
@@ -393,6 +403,8 @@ class _Check:
         if len(path) > 2 and known.below is not None and path[2] not in (*known.below, *_ALWAYS_BELOW):
             close = nearest(path[2], known.below)
             suggestion = did_you_mean(f"{root}.{path[1]}.{close}" if close else None)
+            if not close and known.below:
+                suggestion = f"there are {', '.join(known.below)}"
             return "unknown_variable", f"'{root}.{path[1]}' has no variable {path[2]!r}", suggestion
         return None
 

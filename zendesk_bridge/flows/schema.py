@@ -93,10 +93,9 @@ def _variables(catalog: Catalog, kinds: Iterable[str] = ()) -> Iterator[str]:
 def _known_words(catalog: Catalog) -> dict[str, tuple[str, ...]]:
     """What variables can be that are always one of a few words, by the last part of their names."""
     known: dict[str, tuple[str, ...]] = {}
-    for part in (*catalog.triggers.values(), *catalog.actions.values()):
-        for each in part.outputs:
-            if each.words:
-                known[each.name] = tuple(dict.fromkeys((*known.get(each.name, ()), *each.words)))
+    parts = [part.outputs for part in catalog.triggers.values()] + [part.outputs for part in catalog.actions.values()]
+    for each in (output for outputs in parts for output in outputs if output.words):
+        known[each.name] = tuple(dict.fromkeys((*known.get(each.name, ()), *each.words)))
     return known
 
 

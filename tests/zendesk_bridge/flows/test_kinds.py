@@ -25,7 +25,7 @@ steps:
   - {key: ticket, action: zendesk.look_up_ticket, inputs: {ticket_id: "{{ trigger.ticket_id }}"}}
   - key: mine
     set: {amount: 3, share: 1.5, yes: true, all: [1, 2], some: "{{ ticket.tags }}", many: "{{ ticket.tags | size }}",
-      how: "{{ ticket.status }}", day: "{{ ticket.due_at | date: '%Y' }}", later: "{{ ticket.due_at | plus: '3 days' }}"}
+      how: "{{ ticket.status }}", day: "{{ ticket.due_at | date: '%Y' }}", later: "{{ ticket.due_at | plus: '1 day' }}"}
 """
 
 
