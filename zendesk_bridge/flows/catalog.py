@@ -136,6 +136,8 @@ class Action:
     inputs: tuple[Input, ...]
     outputs: tuple[Output, ...]
     aliases: tuple[str, ...]
+    # Inputs of which exactly one is given.
+    either: tuple[str, ...]
     # Whether the function takes `wanted`.
     takes_wanted: bool
     function: Function = field(repr=False)
@@ -196,7 +198,7 @@ class Connector:
 
 
 def action(
-    effect: Effect, *, find: Function | None = None, aliases: tuple[str, ...] = ()
+    effect: Effect, *, find: Function | None = None, aliases: tuple[str, ...] = (), either: tuple[str, ...] = ()
 ) -> Callable[[Function], Function]:
     """Marks a function as an action.
 
@@ -208,12 +210,13 @@ def action(
         effect: `read` changes nothing; `set` may be repeated; `create` makes another thing each time.
         find: for a `create`: takes the same arguments, returns what was made under `once.key`, or None.
         aliases: further names that flow files may use.
+        either: inputs of which exactly one is given; the function raises `invalid_input` where it is otherwise.
     """
     if effect == "create" and find is not None and "once" not in inspect.signature(find).parameters:
         raise TypeError("find needs a parameter `once`")
 
     def mark(function: Function) -> Function:
-        function.__dict__["action"] = (effect, find, aliases)
+        function.__dict__["action"] = (effect, find, aliases, either)
         return function
 
     return mark
@@ -248,7 +251,7 @@ def _models_in(annotation: Any) -> bool:
 
 
 def _describe(function: Function, service: str) -> Action:
-    effect, find, aliases = function.__dict__["action"]
+    effect, find, aliases, either = function.__dict__["action"]
     hints = typing.get_type_hints(function, include_extras=True)
     parameters = list(inspect.signature(function).parameters.values())[1:]
     fields: dict[str, Any] = {}
@@ -293,6 +296,7 @@ def _describe(function: Function, service: str) -> Action:
         inputs=tuple(inputs),
         outputs=describe_outputs(result),
         aliases=tuple(f"{service}.{alias}" for alias in aliases),
+        either=either,
         takes_wanted=any(parameter.name == "wanted" for parameter in parameters),
         function=function,
         find=find,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
@@ -35,6 +36,7 @@ from zendesk_bridge.flows.other_words import meant_filter
 from zendesk_bridge.flows.template import Template, TemplateProblem, UnknownFilter, is_template
 
 _TAKE_NO_VALUE = ("is_present", "is_not_present")
+_ADDRESS = re.compile(r"[^\s@]+@[^\s@]+")
 #: What lists and texts offer below their own names.
 _ALWAYS_BELOW = ("size", "first", "last")
 #: What the variables are that are there from the start.
@@ -76,6 +78,9 @@ class _Check:
         self._outputs["trigger"] = trigger.outputs if trigger else None
         if reference.conditions:
             yield from self._conditions(reference.conditions, ("trigger", "conditions"), None)
+        if self._flow.owner is not None and not _ADDRESS.fullmatch(self._flow.owner.strip()):
+            message = f"owner: {self._flow.owner[:60]!r} is not an e-mail address"
+            yield self._problem(("owner",), "invalid_value", message)
         if self._flow.one_at_a_time:
             yield from self._variable(self._flow.one_at_a_time, ("one_at_a_time",), None)
         self._outputs |= {"now": (), "today": ()}
@@ -241,6 +246,7 @@ class _Check:
             message = f"{action.id} needs the input {name!r}"
             hint = "what follows a # is a comment: put it in quotes" if self._document.has_comment(place) else None
             yield self._problem(place, "missing_input", message, hint, step=step.key, input=name)
+        yield from self._either(step, action, set(literal), (*path, "inputs"))
         try:
             action.form.model_validate(literal)
         except ValidationError as problem:
@@ -249,6 +255,17 @@ class _Check:
                 if name in literal:
                     place = (*path, "inputs", name)
                     yield self._problem(place, "invalid_input", problem_in_words(error), step=step.key, input=name)
+
+    def _either(self, step: ActionStep, action: Action, literal: set[str], place: Path) -> Iterator[Problem]:
+        """Inputs of which exactly one is needed. What a template gives may be nothing: that is seen when it runs."""
+        given = [name for name in action.either if step.inputs.get(name) is not None]
+        names = " or ".join(repr(name) for name in action.either)
+        if action.either and not given and all(action.input(name) for name in step.inputs):
+            message = f"{action.id} needs one of the inputs {names}"
+            yield self._problem(place, "missing_input", message, step=step.key)
+        elif len(literal.intersection(given)) > 1:
+            message = f"{action.id} takes only one of the inputs {names}"
+            yield self._problem((*place, given[-1]), "invalid_input", message, step=step.key, input=given[-1])
 
     def _input_kind(self, known: Input, kind: Kind, place: Path, step: str) -> Iterator[Problem]:
         """Whether an input takes what its template gives. Text that is shown takes anything."""

@@ -91,7 +91,7 @@ def _kind_of_text(text: str, lookup: Lookup) -> Kind:
 def _steps(use: Use, lookup: Lookup) -> list[Kind]:
     """What a value is before each of its filters, and after the last."""
     kinds = [lookup(use.path) if use.path else kind_of(use.literal, lookup)]
-    for name, _ in use.filters:
+    for name, _, _ in use.filters:
         kinds.append(FILTER_TERMS[name].kind_of_result(kinds[-1]))
     return kinds
 
@@ -99,8 +99,11 @@ def _steps(use: Use, lookup: Lookup) -> list[Kind]:
 def misused(template: Template, lookup: Lookup) -> Iterator[Misuse]:
     """Filters that do not take what they get."""
     for use in template.uses():
-        for (name, at), kind in zip(use.filters, _steps(use, lookup), strict=False):
+        for (name, at, first), kind in zip(use.filters, _steps(use, lookup), strict=False):
             taken = FILTER_TERMS[name].takes
+            if kind in MOMENTS and name in ("plus", "minus") and is_number(first):
+                message = f"the filter {name!r} takes a duration with {in_words(kind)}, not {first}"
+                yield Misuse(message=message, suggestion=f"such as '{first} days'", at=at)
             if kind != "any" and taken != "any" and kind not in taken:
                 words = " or ".join(dict.fromkeys(in_words(each) for each in sorted(taken)))
                 yield Misuse(message=f"the filter {name!r} takes {words}, not {in_words(kind)}", at=at)

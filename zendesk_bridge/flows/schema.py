@@ -50,7 +50,7 @@ def flow_schema(catalog: Catalog) -> dict[str, Any]:
             "if": {"properties": {"action": {"enum": [action.id, *action.aliases]}}, "required": ["action"]},
             "then": {
                 "properties": {"key": {"examples": [usual_key(action)]}, "inputs": _inputs(action, template)},
-                **({"required": ["inputs"]} if any(each.required for each in action.inputs) else {}),
+                **({"required": ["inputs"]} if action.either or any(each.required for each in action.inputs) else {}),
             },
         }
         for action in catalog.actions.values()
@@ -139,5 +139,6 @@ def _inputs(action: Action, template: dict[str, Any]) -> dict[str, Any]:
         "description": action.description,
         "properties": properties,
         "required": [each.name for each in action.inputs if each.required],
+        **({"anyOf": [{"required": [name]} for name in action.either]} if action.either else {}),
         "additionalProperties": False,
     }

@@ -59,8 +59,8 @@ class Use:
     # Names and numbers; empty for a value that is written out, or a local variable.
     path: tuple[Any, ...]
     literal: Any
-    # Each with its place in the template.
-    filters: tuple[tuple[str, int], ...]
+    # Each with its place in the template, and the first value it is given, where that is written out.
+    filters: tuple[tuple[str, int, Any], ...]
 
 
 class Template:
@@ -182,8 +182,13 @@ def _use(expression: FilteredExpression, known: set[str]) -> Use:
     if isinstance(left, Path) and left.path and isinstance(left.path[0], str) and left.path[0] in known:
         path = tuple(part if isinstance(part, str | int) else None for part in left.path)
     literal = getattr(left, "value", None)
-    filters = tuple((each.name, _position(each.token)) for each in expression.filters or ())
+    filters = tuple((each.name, _position(each.token), _first(each)) for each in expression.filters or ())
     return Use(path=path, literal=literal if isinstance(literal, str | int | float) else None, filters=filters)
+
+
+def _first(used: Filter) -> Any:
+    given = next((each.value for each in used.args if not isinstance(each, KeywordArgument)), None)
+    return given.value if isinstance(given, Literal) else None
 
 
 def _storable(text: str) -> str:
@@ -321,7 +326,7 @@ _WORDS = (
     (re.compile(r"^unexpected '([{}])'$"), r"'\1' is too much here, or a second one is missing"),
     (
         re.compile(r"^unexpected ('[-+*/]')$"),
-        r"\1 cannot stand here; there are `| plus: 1`, minus, times and divided_by",
+        r"\1 cannot stand here; texts need quotes, and to reckon there are `| plus: 1`, minus, …",
     ),
     (re.compile(r"^unexpected '&'$"), "'&' cannot stand here; write `and`"),
     (re.compile(r"^unexpected ('.')$"), r"\1 cannot stand here"),
@@ -411,7 +416,7 @@ class _Context(RenderContext):
             for name in path[1:]:
                 if type(value) is not dict:
                     raise KeyError(name)
-                value = value[name]
+                value = value[str(name) if type(name) is int else name]  # custom_fields[360001]: names are texts
         except (KeyError, TypeError):
             # The library knows more ways, and what to say where there is none.
             value = super().get(path, **options)

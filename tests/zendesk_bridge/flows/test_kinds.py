@@ -64,6 +64,10 @@ WRONG = {
         "the filter 'plus' takes a date or a time or a number or a text, not true or false",
         None,
     ),
+    'set: {a: "{{ ticket.due_at | minus: 2 }}"}': (
+        "the filter 'minus' takes a duration with a time, not 2",
+        "such as '2 days'",
+    ),
     only_if("variable: ticket.tags, operator: is, value: vip"): (
         "is compares a list with something that is no list",
         "use contains",
@@ -230,3 +234,50 @@ def test_what_a_value_will_be_is_known_before_it_is_there(value: Any, kind: str)
 def test_a_variable_without_quotes_is_told_also_where_anything_may_stand(value: str) -> None:
     message = 'a value is needed, not a mapping in a mapping (a template needs quotes: "{{ … }}")'
     assert problems(f"set: {{a: {value}}}") == [("invalid_value", message, None)]
+
+
+GIVEN = {
+    "action: slack.find_user": ("missing_input", "slack.find_user needs one of the inputs 'user_id' or 'email'"),
+    "action: slack.reply_in_thread, inputs: {message: Hi}": (
+        "missing_input",
+        "slack.reply_in_thread needs one of the inputs 'channel' or 'email'",
+    ),
+    "action: slack.find_user, inputs: {email: a@b.example, user_id: U024BE7LH}": (
+        "invalid_input",
+        "slack.find_user takes only one of the inputs 'user_id' or 'email'",
+    ),
+    "action: slack.add_reaction, inputs: {channel: '#a', timestamp: '1495058000.000100', name: thumbs up}": (
+        "invalid_input",
+        "'thumbs up' is not the name of an emoji, such as eyes or white_check_mark",
+    ),
+    "action: slack.add_reaction, inputs: {channel: '#a', timestamp: '1495058000.000100', name: 👀}": (
+        "invalid_input",
+        "'👀' is not the name of an emoji, such as eyes or white_check_mark",
+    ),
+}
+
+
+@pytest.mark.parametrize("step", GIVEN)
+def test_inputs_that_fail_every_run_are_told_before(step: str) -> None:
+    assert problems(step) == [(*GIVEN[step], None)]
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        "find_user, inputs: {email: a@b.example}",
+        'find_user, inputs: {email: "{{ ticket.recipient }}", user_id: "{{ ticket.external_id }}"}',
+        *(
+            f"add_reaction, inputs: {{channel: '#a', timestamp: '1495058000.000100', name: '{name}'}}"
+            for name in ("eyes", ":white_check_mark:", "+1", "-1", "+1::skin-tone-3", "man-woman-boy", "größe", "8ball")
+        ),
+    ],
+)
+def test_inputs_that_may_do_are_let_through(inputs: str) -> None:
+    assert problems(f"action: slack.{inputs}") == []
+
+
+@pytest.mark.parametrize("owner", ["me", "@me", "a b@c.example"])
+def test_an_owner_who_cannot_be_told_is_told_of(owner: str) -> None:
+    (found,) = read_flow(FLOW.replace("name: Flow", f'name: Flow\nowner: "{owner}"'), "flow.yml", CATALOG).problems
+    assert (found.line, found.message) == (3, f"owner: {owner!r} is not an e-mail address")

@@ -169,6 +169,8 @@ def test_an_editor_can_show_what_each_input_is_for(schema: dict[str, Any]) -> No
         (("steps", 3, "optional"), "maybe"),
         (("steps", 4, "in_doubt"), "hope"),
         (("steps", 4, "action"), "slack.find_user"),
+        (("steps", 4), {"key": "a", "action": "slack.find_user"}),
+        (("steps", 4), {"key": "a", "action": "slack.reply_in_thread", "inputs": {"message": "Hi"}}),
         (("steps", 4, "inputs", "message"), None),
     ],
 )
