@@ -108,14 +108,6 @@ def _moved(name: str, value: Any, amount: Any) -> Any:
     return _written((duration if name == "plus" else -duration).after(moment))
 
 
-def _form_mistake(written: object) -> Mistake | None:
-    form = as_text(written)
-    if "%" in form or not form.strip():
-        return None
-    message = f"the filter 'date' takes a form with % in it, such as '%d.%m.%Y', not {form[:60]!r}"
-    return Mistake(message=message, hint="%d is the day, %m the month, %Y the year, %H:%M the time.")
-
-
 def _amount_mistake(name: str) -> Scrutiny:
     def mistake(written: object) -> Mistake | None:
         if not isinstance(written, str) or not written.strip() or duration_of(written):
@@ -140,7 +132,6 @@ CALENDAR_FILTERS = {
         result="22.11.2026 20:04",
         takes=MOMENTS,
         gives="text",
-        written_out={"form": _form_mistake},
     ),
     "in_zone": FilterTerms(
         function=_in_zone,

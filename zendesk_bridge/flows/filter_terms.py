@@ -55,21 +55,6 @@ class Mistake:
 Scrutiny = Callable[[object], Mistake | None]
 
 
-def number_mistake(name: str, *, not_zero: bool = False) -> Scrutiny:
-    """What is wrong with a value that is written out for a filter of that name that takes a number there."""
-
-    def mistake(written: object) -> Mistake | None:
-        if written is None or not str(written).strip():
-            return None
-        try:
-            amount = float(str(written))
-        except ValueError:
-            return Mistake(message=f"the filter {name!r} takes a number there, not {str(written)[:60]!r}")
-        return Mistake(message=f"the filter {name!r} cannot divide by 0") if not_zero and amount == 0 else None
-
-    return mistake
-
-
 @dataclass(frozen=True, kw_only=True)
 class FilterTerms:
     """A filter, and what the reference and the check of flows say of it."""

@@ -101,12 +101,31 @@ def misused(template: Template, lookup: Lookup) -> Iterator[Misuse]:
     for use in template.uses():
         for (name, at, first), kind in zip(use.filters, _steps(use, lookup), strict=False):
             taken = FILTER_TERMS[name].takes
-            if kind in MOMENTS and name in ("plus", "minus") and is_number(first):
-                message = f"the filter {name!r} takes a duration with {in_words(kind)}, not {first}"
-                yield Misuse(message=message, suggestion=f"such as '{first} days'", at=at)
+            if first is not None and (wrong := _given(name, first, kind, at)):
+                yield wrong
             if kind != "any" and taken != "any" and kind not in taken:
                 words = " or ".join(dict.fromkeys(in_words(each) for each in sorted(taken)))
                 yield Misuse(message=f"the filter {name!r} takes {words}, not {in_words(kind)}", at=at)
+
+
+#: Filters that count with the first value they are given.
+_COUNTING = ("at_least", "at_most", "divided_by", "modulo", "round", "slice", "times", "truncate", "truncatewords")
+
+
+def _given(name: str, first: Any, kind: Kind, at: int) -> Misuse | None:
+    """What is wrong with a value that is written out for a filter, beside what is refused as a template."""
+    shown = str(first)[:60]
+    if kind in MOMENTS and name in ("plus", "minus") and is_number(first):
+        message = f"the filter {name!r} takes a duration with {in_words(kind)}, not {shown}"
+        return Misuse(message=message, suggestion=f"such as '{shown} days'", at=at)
+    if name in _COUNTING and shown.strip() and not is_number(first):
+        return Misuse(message=f"the filter {name!r} takes a number first, not {shown!r}", at=at)
+    if name in ("divided_by", "modulo") and float(shown) == 0:
+        return Misuse(message=f"the filter {name!r} cannot divide by 0", at=at)
+    if name == "date" and shown.strip() and "%" not in shown:
+        hint = "such as '%d.%m.%Y %H:%M'"
+        return Misuse(message=f"the filter 'date' takes a form with % in it, not {shown!r}", suggestion=hint, at=at)
+    return None
 
 
 def compared(kind: Kind, operator: str, value: Any, other: Kind) -> Misuse | None:

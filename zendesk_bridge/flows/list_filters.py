@@ -10,7 +10,7 @@ from liquid.builtin.filters import string as texts
 from liquid.undefined import is_undefined
 
 from zendesk_bridge.flows.catalog import as_text
-from zendesk_bridge.flows.filter_terms import ITEMS, TEXT, FilterTerms, number_mistake
+from zendesk_bridge.flows.filter_terms import ITEMS, TEXT, FilterTerms
 
 # Equal values have equal JSON; 1 and true are not equal.
 _sameness = json.JSONEncoder(sort_keys=True, default=str).encode
@@ -121,7 +121,6 @@ LIST_FILTERS = {
         takes=ITEMS | TEXT,
         gives="same",
         unsettled=frozenset({"object"}),
-        written_out={"start": number_mistake("slice"), "length": number_mistake("slice")},
     ),
     "sort": FilterTerms(
         function=_sort,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from liquid.builtin.filters import math as numbers
 
-from zendesk_bridge.flows.filter_terms import NUMBERS, TEXT, FilterTerms, number_mistake
+from zendesk_bridge.flows.filter_terms import NUMBERS, TEXT, FilterTerms
 
 NUMBER_FILTERS = {
     "abs": FilterTerms(
@@ -24,7 +24,6 @@ NUMBER_FILTERS = {
         takes=NUMBERS,
         gives="same",
         unsettled=TEXT,
-        written_out={"other": number_mistake("at_least")},
     ),
     "at_most": FilterTerms(
         function=numbers.at_most,
@@ -34,7 +33,6 @@ NUMBER_FILTERS = {
         takes=NUMBERS,
         gives="same",
         unsettled=TEXT,
-        written_out={"other": number_mistake("at_most")},
     ),
     "ceil": FilterTerms(
         function=numbers.ceil,
@@ -52,7 +50,6 @@ NUMBER_FILTERS = {
         takes=NUMBERS,
         gives="same",
         unsettled=TEXT,
-        written_out={"other": number_mistake("divided_by", not_zero=True)},
     ),
     "floor": FilterTerms(
         function=numbers.floor,
@@ -70,7 +67,6 @@ NUMBER_FILTERS = {
         takes=NUMBERS,
         gives="same",
         unsettled=TEXT,
-        written_out={"other": number_mistake("modulo", not_zero=True)},
     ),
     "round": FilterTerms(
         function=numbers.round_,
@@ -80,7 +76,6 @@ NUMBER_FILTERS = {
         takes=NUMBERS,
         gives="same",
         unsettled=TEXT | {"decimal"},
-        written_out={"ndigits": number_mistake("round")},
     ),
     "times": FilterTerms(
         function=numbers.times,
@@ -90,6 +85,5 @@ NUMBER_FILTERS = {
         takes=NUMBERS,
         gives="same",
         unsettled=TEXT,
-        written_out={"other": number_mistake("times")},
     ),
 }

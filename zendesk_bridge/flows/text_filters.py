@@ -6,7 +6,7 @@ from typing import Any
 
 from liquid.builtin.filters import string as texts
 
-from zendesk_bridge.flows.filter_terms import TEXT, WRITTEN, FilterTerms, number_mistake
+from zendesk_bridge.flows.filter_terms import TEXT, WRITTEN, FilterTerms
 from zendesk_bridge.flows.first_names import first_name
 from zendesk_bridge.flows.html_text import plain_text, strip_html
 
@@ -159,7 +159,6 @@ TEXT_FILTERS = {
         result="The printer...",
         takes=WRITTEN,
         gives="text",
-        written_out={"length": number_mistake("truncate")},
     ),
     "truncatewords": FilterTerms(
         function=_truncatewords,
@@ -168,7 +167,6 @@ TEXT_FILTERS = {
         result="The printer...",
         takes=WRITTEN,
         gives="text",
-        written_out={"count": number_mistake("truncatewords")},
     ),
     "upcase": FilterTerms(
         function=texts.upcase,

@@ -64,6 +64,16 @@ WRONG = {
         "the filter 'plus' takes a date or a time or a number or a text, not true or false",
         None,
     ),
+    "set: {a: \"{{ ticket.subject | truncate: '…', 80 }}\"}": (
+        "the filter 'truncate' takes a number first, not '…'",
+        None,
+    ),
+    "set: {a: \"{{ mine.many | at_most: 'five' }}\"}": ("the filter 'at_most' takes a number first, not 'five'", None),
+    'set: {a: "{{ mine.many | divided_by: 0 }}"}': ("the filter 'divided_by' cannot divide by 0", None),
+    "set: {a: \"{{ ticket.due_at | date: 'dd.mm.yyyy' }}\"}": (
+        "the filter 'date' takes a form with % in it, not 'dd.mm.yyyy'",
+        "such as '%d.%m.%Y %H:%M'",
+    ),
     'set: {a: "{{ ticket.due_at | minus: 2 }}"}': (
         "the filter 'minus' takes a duration with a time, not 2",
         "such as '2 days'",
@@ -164,6 +174,8 @@ def test_what_a_value_is_not_for_is_told_with_what_to_write_instead(step: str) -
         only_if("variable: ticket.tags, operator: contains, value: vip"),
         only_if("variable: ticket.tags, operator: is, value: [a, b]"),
         only_if("variable: ticket.status, operator: is, value: hold"),
+        "set: {a: \"{{ ticket.subject | truncate: '80' }}\", b: \"{{ mine.many | at_least: mine.amount }}\"}",
+        "set: {a: '{{ ticket.due_at | date }}', b: '{{ mine.many | divided_by: 0.5 }}'}",
         only_if('variable: ticket.status, operator: is, value: ""'),
         only_if('variable: ticket.status, operator: is, value: "{{ trigger.status }}"'),
         only_if("variable: ticket.status, operator: is, value: [open]"),
