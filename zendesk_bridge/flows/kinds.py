@@ -92,7 +92,9 @@ def _steps(use: Use, lookup: Lookup) -> list[Kind]:
     """What a value is before each of its filters, and after the last."""
     kinds = [lookup(use.path) if use.path else kind_of(use.literal, lookup)]
     for name, _, _ in use.filters:
-        kinds.append(FILTER_TERMS[name].kind_of_result(kinds[-1]))
+        terms, kind = FILTER_TERMS[name], kinds[-1]
+        fits = kind == "any" or terms.takes == "any" or kind in terms.takes
+        kinds.append(terms.kind_of_result(kind) if fits else "any")  # a mistake is told once, where it is made
     return kinds
 
 

@@ -293,3 +293,11 @@ def test_inputs_that_may_do_are_let_through(inputs: str) -> None:
 def test_an_owner_who_cannot_be_told_is_told_of(owner: str) -> None:
     (found,) = read_flow(FLOW.replace("name: Flow", f'name: Flow\nowner: "{owner}"'), "flow.yml", CATALOG).problems
     assert (found.line, found.message) == (3, f"owner: {owner!r} is not an e-mail address")
+
+
+def test_what_a_filter_does_not_take_is_told_once_and_not_of_all_that_comes_of_it() -> None:
+    text = f"""{FLOW}  - {{key: tried, set: {{at: "{{{{ ticket.tags | minus: '2 hours' }}}}"}}}}
+  - {{key: pause, wait: {{until: "{{{{ tried.at }}}}"}}}}
+"""
+    (found,) = read_flow(text, "flow.yml", CATALOG).problems
+    assert (found.line, found.code) == (9, "wrong_type")
