@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, cast
 
 from pydantic import AfterValidator, BaseModel, Field
@@ -43,6 +44,17 @@ def _optional_person(value: str | None) -> str | None:
     if value is not None and not is_person_id(value.strip()):
         raise ValueError(f"{value[:40]!r} is not a person's Slack id such as U024BE7LH")
     return value and value.strip()
+
+
+def _emoji(value: str) -> str:
+    name = value.strip().strip(":")
+    if not _EMOJI.fullmatch(name):
+        raise ValueError(f"{value[:40]!r} is not the name of an emoji, such as eyes or white_check_mark")
+    return value
+
+
+# Letters of any language, and perhaps a tone of skin; an emoji itself is no name.
+_EMOJI = re.compile(r"[^\W]['\w+.&-]*(::skin-tone-[2-6])?|[+-]1(::skin-tone-[2-6])?")
 
 
 class _Resolved:
@@ -205,7 +217,7 @@ async def _find_reply(
     return _reply(found) if found else None
 
 
-@action("create", find=_looks_up(_find_reply))
+@action("create", find=_looks_up(_find_reply), either=("channel", "email"))
 async def reply_in_thread(
     slack: SlackClient,
     *,
@@ -270,7 +282,11 @@ async def add_reaction(
     slack: SlackClient,
     *,
     channel: Channel,
-    name: Annotated[str, Field(description="The emoji's name, with or without colons: eyes, :white_check_mark:.")],
+    name: Annotated[
+        str,
+        AfterValidator(_emoji),
+        Field(description="The emoji's name, with or without colons: eyes, :white_check_mark:."),
+    ],
     timestamp: Annotated[SlackTs, Field(description="The message's ts.")],
 ) -> Reaction:
     """Adds an emoji reaction to a message, in the app's name.
@@ -314,7 +330,7 @@ async def fetch_message(
     return await slack.in_channel(channel, fetch)
 
 
-@action("read")
+@action("read", either=("user_id", "email"))
 async def find_user(
     slack: SlackClient,
     *,

@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from zendesk_bridge.flows.catalog import OfKind
+from zendesk_bridge.flows.catalog import OfKind, OneOf
 from zendesk_bridge.flows.errors import Permanent
 
 
@@ -51,6 +51,11 @@ Tags = Annotated[list[str], BeforeValidator(_list)]
 Fields = Annotated[dict[str, Any], BeforeValidator(_object)]
 Time = Annotated[str | None, OfKind("date-time")]
 Word = Annotated[str | None, BeforeValidator(_lower)]
+Status = Annotated[Word, OneOf(("new", "open", "pending", "hold", "solved", "closed"))]
+Priority = Annotated[Word, OneOf(("low", "normal", "high", "urgent"))]
+TicketType = Annotated[Word, OneOf(("problem", "incident", "question", "task"))]
+Score = Annotated[Word, OneOf(("good", "bad", "offered", "unoffered"))]
+Role = Annotated[Word, OneOf(("end-user", "agent", "admin"))]
 
 
 class Record(BaseModel):
@@ -65,9 +70,9 @@ class Ticket(Record):
     ticket_id: str = Field(description="The ticket's number.")
     subject: str | None = Field(None, description="The subject.")
     description: str | None = Field(None, description="The first comment, as plain text.")
-    status: Word = Field(None, description="new, open, pending, hold, solved or closed.")
-    priority: Word = Field(None, description="low, normal, high or urgent.")
-    type: Word = Field(None, description="problem, incident, question or task.")
+    status: Status = Field(None, description="How far it is.")
+    priority: Priority = Field(None, description="How urgent it is.")
+    type: TicketType = Field(None, description="What kind of ticket it is.")
     tags: Tags = Field(default_factory=list, description="The tags.")
     assignee_id: Id = Field(None, description="The agent it is assigned to.")
     requester_id: Id = Field(None, description="Who asked.")
@@ -93,7 +98,7 @@ class Ticket(Record):
     latest_agent_comment: str | None = Field(
         None, description="The text of the newest public comment by an agent or admin, among the newest 100 comments."
     )
-    satisfaction_score: str | None = Field(None, description="good, bad, offered or unoffered.")
+    satisfaction_score: Score = Field(None, description="How the requester rated it.")
     custom_fields: Fields = Field(default_factory=dict, description="Custom fields by id: `custom_fields['360001']`.")
     url: str = Field(description="The page agents work in.")
 
@@ -111,7 +116,7 @@ class User(Record):
     notes: str | None = Field(None, description="What agents noted about the person.")
     details: str | None = Field(None, description="Details about the person.")
     phone: str | None = Field(None, description="The phone number.")
-    role: Word = Field(None, description="end-user, agent or admin.")
+    role: Role = Field(None, description="What the person is in Zendesk.")
     organization_id: Id = Field(None, description="The person's organization.")
     default_group_id: Id = Field(None, description="An agent's default group.")
     external_id: str | None = Field(None, description="The id in another system.")

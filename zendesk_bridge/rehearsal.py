@@ -9,11 +9,13 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from zendesk_bridge.dry import UnrecordedPort, made_up
-from zendesk_bridge.flows.catalog import Catalog, in_words
+from zendesk_bridge.flows.catalog import Catalog, Output, Trigger, in_words, nearest
+from zendesk_bridge.flows.check import did_you_mean
 from zendesk_bridge.flows.compiled import CompiledAction, CompiledFlow
 from zendesk_bridge.flows.document import Document, DocumentProblem
 from zendesk_bridge.flows.errors import ConnectorError, FlowError, Permanent
 from zendesk_bridge.flows.interpreter import interpret
+from zendesk_bridge.flows.known_words import never_holds
 from zendesk_bridge.flows.model import Problem
 
 #: How the files end.
@@ -76,9 +78,14 @@ def parse_cases(text: str, file: str) -> list[Case] | Problem:
     except ValidationError as problem:
         error = problem.errors()[0]
         place = [part for part in error["loc"] if part != "__root__"]
-        what = "there is no such field" if error["type"] == "extra_forbidden" else in_words(error)
-        message = f"{'.'.join(map(str, place))}: {what}"
-        return Problem(file=file, line=document.line(place), code="wrong_test", message=message)
+        what, suggestion = in_words(error), None
+        if error["type"] == "extra_forbidden":
+            model = Expected if place[-2:-1] == ["expect"] else Case if len(place) > 1 else _File
+            what, suggestion = "there is no such field", did_you_mean(nearest(str(place[-1]), model.model_fields))
+        shown = [f"test {part + 1}" if isinstance(part, int) else part for part in place if part != "tests"]
+        message = f"{', '.join(shown or ['tests'])}: {what}"
+        line = document.line(place)
+        return Problem(file=file, line=line, code="wrong_test", message=message, suggestion=suggestion)
 
 
 async def rehearse(flow: CompiledFlow, case: Case, catalog: Catalog) -> dict[str, Any]:
@@ -98,7 +105,8 @@ async def rehearse(flow: CompiledFlow, case: Case, catalog: Catalog) -> dict[str
             note = await interpret(flow, data, port)
     except ConnectorError as problem:
         status, error = "failed", problem
-    differences = list(_differences(case.expect, status, error, note, port.steps))
+    differences = list(_mistakes(case, flow, trigger, catalog))
+    differences += _differences(case.expect, status, error, note, port.steps)
     unused = set(case.answers) - port.asked - {step["key"] for step in port.steps}
     differences += [f"answers: there is no step {key!r}, or it did not run" for key in sorted(unused)]
     return {
@@ -110,12 +118,38 @@ async def rehearse(flow: CompiledFlow, case: Case, catalog: Catalog) -> dict[str
     }
 
 
+def _mistakes(case: Case, flow: CompiledFlow, trigger: Trigger, catalog: Catalog) -> Iterator[str]:
+    """Values of the test that nothing has: a flow is then tested with what never comes."""
+    yield from _unlike("given", "trigger", case.given, trigger.outputs)
+    actions = {step.key: step.action for step in flow.flow.actions()}
+    for key, answer in case.answers.items():
+        step = key.rpartition(".")[2]
+        action = catalog.action(actions[step]) if step in actions else None
+        if action and answer.keys() != {"error"}:
+            yield from _unlike("answers", step, answer, action.outputs)
+
+
+def _unlike(where: str, root: str, values: Mapping[str, Any], outputs: tuple[Output, ...]) -> Iterator[str]:
+    known = {output.name: output for output in outputs}
+    for name, value in values.items():
+        if name not in known:
+            hint = did_you_mean(nearest(name, known))
+            yield f"{where}: {root!r} has no variable {name!r}" + (f" ({hint})" if hint else "")
+        elif (
+            known[name].words
+            and isinstance(value, str)
+            and (wrong := never_holds(f"{root}.{name}", known[name].words, "is", value))
+        ):
+            yield f"{where}: {wrong.message}" + (f" ({wrong.suggestion})" if wrong.suggestion else "")
+
+
 def _differences(
     expect: Expected, status: str, error: ConnectorError | None, note: str | None, steps: list[dict[str, Any]]
 ) -> Iterator[str]:
     if status != expect.status:
         why = f" ({error.code}: {error.message})" if error else ""
-        yield f"status: {expect.status} was expected, it {status}{why}"
+        became = "was not started" if status == "not_started" else status
+        yield f"status: {expect.status} was expected, it {became}{why}"
     if expect.error is not None and (error is None or error.code != expect.error):
         yield f"error: {expect.error} was expected, {error.code if error else 'there is none'}"
     if expect.note is not None and note != expect.note:

@@ -15,6 +15,7 @@ from zendesk_bridge.client import ZendeskClient
 from zendesk_bridge.flows.catalog import Catalog, Trigger, nearest
 from zendesk_bridge.flows.compiled import CompiledFlow, compile_flow
 from zendesk_bridge.flows.errors import ConnectorError, FlowError, NotFound
+from zendesk_bridge.flows.known_words import never_holds
 from zendesk_bridge.flows.library import read_all
 from zendesk_bridge.flows.model import Event, utc_now
 
@@ -89,6 +90,8 @@ def _change(trigger: Trigger, where: str, name: str, value: str) -> dict[str, An
         close = nearest(name.removeprefix("trigger."), outputs)
         hint = f"Did you mean {close}?" if close else f"There are {', '.join(outputs)}."
         raise FlowError("no_variable", f"{where}: the trigger has no variable {name[:60]!r}", hint=hint)
+    if output.words and value and (wrong := never_holds(name, output.words, "is", value)):
+        raise FlowError("bad_value", f"{where}: {wrong.message}", hint=(wrong.suggestion or "").capitalize())
     try:
         return {output.name: _value(output.type, value)}
     except ValueError:

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from zendesk_bridge import assignments
 from zendesk_bridge.flows.catalog import OfKind, Trigger, describe_outputs, dumped
 from zendesk_bridge.flows.model import Event, from_json, parse_time, rfc3339, utc_now
-from zendesk_bridge.records import Id, Record, Tags, Time, Word, id_text, lenient
+from zendesk_bridge.records import Id, Priority, Record, Status, Tags, TicketType, Time, id_text, lenient
 
 log = logging.getLogger(__name__)
 
@@ -51,9 +51,9 @@ class Assignment(Record):
     assignee_id: Id = Field(None, description="The agent it is assigned to now; null where it was unassigned.")
     previous_assignee_id: Id = Field(None, description="The agent it was assigned to before.")
     subject: str | None = Field(None, description="The subject.")
-    status: Word = Field(None, description="new, open, pending, hold, solved or closed.")
-    priority: Word = Field(None, description="low, normal, high or urgent.")
-    type: Word = Field(None, description="problem, incident, question or task.")
+    status: Status = Field(None, description="How far the ticket is.")
+    priority: Priority = Field(None, description="How urgent it is.")
+    type: TicketType = Field(None, description="What kind of ticket it is.")
     tags: Tags = Field(default_factory=list, description="The tags.")
     requester_id: Id = Field(None, description="Who asked.")
     submitter_id: Id = Field(None, description="Who submitted it.")

@@ -70,6 +70,11 @@ def test_a_command_line_changes_variables_too(trigger: Trigger) -> None:
     [
         ("trigger.prioritty=x", "the trigger has no variable 'trigger.prioritty'", "Did you mean priority?"),
         ("is_public=maybe", "--with is_public=maybe: is_public is a boolean, not 'maybe'", ""),
+        (
+            "status=Open",
+            "--with status=Open: status is never 'Open': it is new, open, pending, hold, solved or closed",
+            "Did you mean 'open'?",
+        ),
         ("priority", "'priority' is not name=value", "For instance: --with priority=high"),
     ],
 )

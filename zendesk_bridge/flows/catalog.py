@@ -61,6 +61,13 @@ class OfKind:
     kind: str
 
 
+@dataclass(frozen=True)
+class OneOf:
+    """Marks a text that is always one of a few words, where it is anything at all."""
+
+    words: tuple[str, ...]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Once:
     """The mark that a `create` action puts on what it makes, so that it can be found again after a lost answer."""
@@ -113,6 +120,8 @@ class Output:
     description: str
     # Names known below this one; None: anything may be there.
     below: tuple[str, ...] | None = ()
+    # All that it can be, where that is known.
+    words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,6 +136,8 @@ class Action:
     inputs: tuple[Input, ...]
     outputs: tuple[Output, ...]
     aliases: tuple[str, ...]
+    # Inputs of which exactly one is given.
+    either: tuple[str, ...]
     # Whether the function takes `wanted`.
     takes_wanted: bool
     function: Function = field(repr=False)
@@ -187,7 +198,7 @@ class Connector:
 
 
 def action(
-    effect: Effect, *, find: Function | None = None, aliases: tuple[str, ...] = ()
+    effect: Effect, *, find: Function | None = None, aliases: tuple[str, ...] = (), either: tuple[str, ...] = ()
 ) -> Callable[[Function], Function]:
     """Marks a function as an action.
 
@@ -199,12 +210,13 @@ def action(
         effect: `read` changes nothing; `set` may be repeated; `create` makes another thing each time.
         find: for a `create`: takes the same arguments, returns what was made under `once.key`, or None.
         aliases: further names that flow files may use.
+        either: inputs of which exactly one is given; the function raises `invalid_input` where it is otherwise.
     """
     if effect == "create" and find is not None and "once" not in inspect.signature(find).parameters:
         raise TypeError("find needs a parameter `once`")
 
     def mark(function: Function) -> Function:
-        function.__dict__["action"] = (effect, find, aliases)
+        function.__dict__["action"] = (effect, find, aliases, either)
         return function
 
     return mark
@@ -213,7 +225,7 @@ def action(
 def describe_outputs(model: type[BaseModel]) -> tuple[Output, ...]:
     """The variables that a result of this model offers."""
     return tuple(
-        Output(name=name, type=_kind(info), description=info.description or "", below=_below(info))
+        Output(name=name, type=_kind(info), description=info.description or "", below=_below(info), words=_words(info))
         for name, info in model.model_fields.items()
     )
 
@@ -239,7 +251,7 @@ def _models_in(annotation: Any) -> bool:
 
 
 def _describe(function: Function, service: str) -> Action:
-    effect, find, aliases = function.__dict__["action"]
+    effect, find, aliases, either = function.__dict__["action"]
     hints = typing.get_type_hints(function, include_extras=True)
     parameters = list(inspect.signature(function).parameters.values())[1:]
     fields: dict[str, Any] = {}
@@ -284,6 +296,7 @@ def _describe(function: Function, service: str) -> Action:
         inputs=tuple(inputs),
         outputs=describe_outputs(result),
         aliases=tuple(f"{service}.{alias}" for alias in aliases),
+        either=either,
         takes_wanted=any(parameter.name == "wanted" for parameter in parameters),
         function=function,
         find=find,
@@ -303,6 +316,10 @@ def _is_union(annotation: Any) -> bool:
 def _kind(info: FieldInfo) -> str:
     mark = next((mark for mark in info.metadata if isinstance(mark, OfKind)), None)
     return mark.kind if mark else _type_name(info.annotation)
+
+
+def _words(info: FieldInfo) -> tuple[str, ...]:
+    return next((mark.words for mark in info.metadata if isinstance(mark, OneOf)), ())
 
 
 def _type_name(annotation: Any) -> str:
@@ -366,11 +383,15 @@ class Catalog:
         return [*self.actions, *self._aliases]
 
 
+#: What is said where a mapping stands that was probably meant as a template.
+IN_QUOTES = '(a template needs quotes: "{{ … }}")'
+
+
 def in_words(problem: Any) -> str:
     """What pydantic finds wrong with a value (one of its `errors()`), in words for whoever wrote the flow."""
     given, about = problem["input"], problem.get("ctx") or {}
     kind = next((word for kinds, word in _KINDS if isinstance(given, kinds)), "this")
-    quotes = ' (a template needs quotes: "{{ … }}")' if isinstance(given, dict) else ""
+    quotes = f" {IN_QUOTES}" if isinstance(given, dict) else ""
     match problem["type"]:
         case "missing":
             return "it is missing"
@@ -417,6 +438,6 @@ _KINDS: tuple[tuple[Any, str], ...] = (
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name most like a mistyped or shortened one, or None."""
     names = list(known)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     longer = [each for each in names if len(name) > 2 and name in each]
     return next(iter([*close, *sorted(longer, key=len)]), None)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 from pydantic import ValidationError
 
-from zendesk_bridge.flows.catalog import Action, Catalog, Input, Output, nearest
+from zendesk_bridge.flows.catalog import IN_QUOTES, Action, Catalog, Input, Output, nearest
 from zendesk_bridge.flows.catalog import in_words as problem_in_words
-from zendesk_bridge.flows.conditions import can_be_ordered, variable_template
+from zendesk_bridge.flows.conditions import can_be_ordered, is_present, variable_template
 from zendesk_bridge.flows.definition import (
     ActionStep,
     BranchStep,
@@ -24,15 +25,18 @@ from zendesk_bridge.flows.definition import (
     blocks_of,
     every_step,
 )
-from zendesk_bridge.flows.document import Document, Path
+from zendesk_bridge.flows.document import Document, Path, is_template_without_quotes
 from zendesk_bridge.flows.errors import FlowError
 from zendesk_bridge.flows.filters import FILTERS
 from zendesk_bridge.flows.kinds import SHORT_TEXT, TAKEN, Kind, compared, in_words, kind_of, misused
+from zendesk_bridge.flows.known_words import never_holds
 from zendesk_bridge.flows.model import Problem, utc_now
 from zendesk_bridge.flows.moments import moment_of, next_time_of_day
+from zendesk_bridge.flows.other_words import meant_filter
 from zendesk_bridge.flows.template import Template, TemplateProblem, UnknownFilter, is_template
 
 _TAKE_NO_VALUE = ("is_present", "is_not_present")
+_ADDRESS = re.compile(r"[^\s@]+@[^\s@]+")
 #: What lists and texts offer below their own names.
 _ALWAYS_BELOW = ("size", "first", "last")
 #: What the variables are that are there from the start.
@@ -74,6 +78,9 @@ class _Check:
         self._outputs["trigger"] = trigger.outputs if trigger else None
         if reference.conditions:
             yield from self._conditions(reference.conditions, ("trigger", "conditions"), None)
+        if self._flow.owner is not None and not _ADDRESS.fullmatch(self._flow.owner.strip()):
+            message = f"owner: {self._flow.owner[:60]!r} is not an e-mail address"
+            yield self._problem(("owner",), "invalid_value", message)
         if self._flow.one_at_a_time:
             yield from self._variable(self._flow.one_at_a_time, ("one_at_a_time",), None)
         self._outputs |= {"now": (), "today": ()}
@@ -182,15 +189,22 @@ class _Check:
         elif isinstance(step, SetStep):
             yield from self._values(step.set, (*path, "set"), step.key)
             self._outputs[step.key] = tuple(
-                _variable(name, self._kind(value), below=None) for name, value in step.set.items()
+                Output(name=name, type=self._kind(value), description="", below=None, words=self._words(value))
+                for name, value in step.set.items()
             )
         else:
             yield from self._values(step.stop.message, (*path, "stop", "message"), step.key)
             self._outputs[step.key] = ()
 
     def _values(self, value: Any, path: Path, step: str) -> Iterator[Problem]:
-        for place, source in _templates(value, path):
-            yield from self._template(source, place, step, None)
+        if is_template_without_quotes(value):
+            message = f"a value is needed, not a mapping in a mapping {IN_QUOTES}"
+            yield self._problem(path, "invalid_value", message, step=step)
+        elif isinstance(value, str):
+            yield from self._template(value, path, step, None)
+        elif isinstance(value, dict | list):
+            for name, part in value.items() if isinstance(value, dict) else enumerate(value):
+                yield from self._values(part, (*path, name), step)
 
     def _moments(self, step: WaitStep, path: Path) -> Iterator[Problem]:
         """What is written out, and no time or zone."""
@@ -206,12 +220,17 @@ class _Check:
 
     def _inputs(self, step: ActionStep, action: Action, path: Path) -> Iterator[Problem]:
         literal: dict[str, Any] = {}
+        names = [each.name for each in action.inputs]
+        missing = [each.name for each in action.inputs if each.required and step.inputs.get(each.name) is None]
         for name, value in step.inputs.items():
             place = (*path, "inputs", name)
             known = action.input(name)
             if known is None:
-                names = [each.name for each in action.inputs]
-                suggestion = did_you_mean(nearest(name, names)) or f"its inputs are {', '.join(names)}"
+                meant = nearest(name, [each for each in names if each not in step.inputs])
+                if meant is None and len(missing) == 1:
+                    meant = missing[0]
+                missing = [each for each in missing if each != meant]
+                suggestion = did_you_mean(meant) or f"its inputs are {', '.join(names)}"
                 message = f"{action.id} has no input {name!r}"
                 yield self._problem(place, "unknown_input", message, suggestion, step=step.key, input=name)
                 continue
@@ -222,11 +241,12 @@ class _Check:
                 literal[name] = value
             elif templates:
                 yield from self._input_kind(known, self._kind(value), place, step.key)
-        for each in action.inputs:
-            if each.required and step.inputs.get(each.name) is None:
-                place = (*path, "inputs", each.name)
-                message = f"{action.id} needs the input {each.name!r}"
-                yield self._problem(place, "missing_input", message, step=step.key, input=each.name)
+        for name in missing:
+            place = (*path, "inputs", name)
+            message = f"{action.id} needs the input {name!r}"
+            hint = "what follows a # is a comment: put it in quotes" if self._document.has_comment(place) else None
+            yield self._problem(place, "missing_input", message, hint, step=step.key, input=name)
+        yield from self._either(step, action, set(literal), (*path, "inputs"))
         try:
             action.form.model_validate(literal)
         except ValidationError as problem:
@@ -235,6 +255,17 @@ class _Check:
                 if name in literal:
                     place = (*path, "inputs", name)
                     yield self._problem(place, "invalid_input", problem_in_words(error), step=step.key, input=name)
+
+    def _either(self, step: ActionStep, action: Action, literal: set[str], place: Path) -> Iterator[Problem]:
+        """Inputs of which exactly one is needed. What a template gives may be nothing: that is seen when it runs."""
+        given = [name for name in action.either if step.inputs.get(name) is not None]
+        names = " or ".join(repr(name) for name in action.either)
+        if action.either and not given and all(action.input(name) for name in step.inputs):
+            message = f"{action.id} needs one of the inputs {names}"
+            yield self._problem(place, "missing_input", message, step=step.key)
+        elif len(literal.intersection(given)) > 1:
+            message = f"{action.id} takes only one of the inputs {names}"
+            yield self._problem((*place, given[-1]), "invalid_input", message, step=step.key, input=given[-1])
 
     def _input_kind(self, known: Input, kind: Kind, place: Path, step: str) -> Iterator[Problem]:
         """Whether an input takes what its template gives. Text that is shown takes anything."""
@@ -253,6 +284,9 @@ class _Check:
         unless = () if conditions.unless is None else ((("not",), conditions.unless),)
         lists = (("all", conditions.all), ("any", conditions.any))
         every = [((name, index), part) for name, parts in lists for index, part in enumerate(parts or ())]
+        for name in (name for name, parts in lists if parts == []):
+            message = f"{name!r} is empty: comparisons belong below it"
+            yield self._problem((*path, name), "missing", message, step=step)
         for inner, part in (*every, *unless):
             place = (*path, *inner)
             if isinstance(part, Conditions):
@@ -264,8 +298,10 @@ class _Check:
         yield from self._variable(condition.variable, (*path, "variable"), step)
         operator, value = condition.operator, condition.value
         templates = list(_templates(value, (*path, "value")))
-        for where, source in templates:
-            yield from self._template(source, where, step, None)
+        wrong = [each for where, source in templates for each in self._template(source, where, step, None)]
+        yield from wrong
+        if wrong:
+            return
         if operator in _TAKE_NO_VALUE:
             if value is not None:
                 message = f"{operator} takes no value"
@@ -274,12 +310,21 @@ class _Check:
             message = f"{operator} needs a value"
             hint = "for something empty there are is_present and is_not_present"
             yield self._problem((*path, "value"), "missing_value", message, hint, step=step)
+        elif isinstance(value, dict):
+            message = f"a text, a number or a list is needed, not a mapping {IN_QUOTES}"
+            yield self._problem((*path, "value"), "invalid_value", message, step=step)
+        elif operator == "contains" and not is_present(value):
+            message = "contains needs a value: nothing is in no list, and in no text"
+            hint = "for something empty there are is_present and is_not_present"
+            yield self._problem((*path, "value"), "missing_value", message, hint, step=step)
         elif operator in ("greater_than", "less_than") and not templates and not can_be_ordered(value):
             message = f"{operator} compares with a number, or with a time such as 2026-01-31T12:00:00Z"
             yield self._problem((*path, "value"), "invalid_value", message, step=step)
         else:
-            kind = self._kind(variable_template(condition.variable))
-            misuse = compared(kind, operator, value, self._kind(value))
+            source = variable_template(condition.variable)
+            words = () if templates else self._words(source)
+            misuse = compared(self._kind(source), operator, value, self._kind(value))
+            misuse = misuse or (never_holds(condition.variable.strip(), words, operator, value) if words else None)
             if misuse:
                 yield self._problem((*path, "value"), "wrong_type", misuse.message, misuse.suggestion, step=step)
 
@@ -295,7 +340,7 @@ class _Check:
         except TemplateProblem as problem:
             suggestion: str | None = problem.hint
             if isinstance(problem, UnknownFilter):
-                suggestion = did_you_mean(nearest(problem.name, FILTERS)) or problem.hint
+                suggestion = did_you_mean(meant_filter(problem.name, FILTERS)) or problem.hint
             at = max(problem.at - shift, 0)
             yield self._problem(path, problem.code, problem.message, suggestion, step=step, input=name, at=at)
             return
@@ -303,6 +348,8 @@ class _Check:
             wrong = self._reference(reference.path, step)
             if wrong:
                 code, message, suggestion = wrong
+                if suggestion is None and len(reference.path) == 1 and not shift:
+                    suggestion = f"if it is a text, put it in quotes: '{reference.path[0]}'"
                 at = max(reference.at - shift, 0)
                 yield self._problem(path, code, message, suggestion, step=step, input=name, at=at)
         for misuse in misused(template, self._lookup):
@@ -316,17 +363,30 @@ class _Check:
         except TemplateProblem:
             return "any"
 
+    def _words(self, value: Any) -> tuple[str, ...]:
+        """All that a value can be, where it is a variable of which that is known."""
+        try:
+            only = Template(value).only if isinstance(value, str) else None
+        except TemplateProblem:
+            return ()
+        known = self._output(only.path) if only and len(only.path) == 2 and not only.filters else None
+        return known.words if known else ()
+
+    def _output(self, path: tuple[Any, ...]) -> Output | None:
+        """The variable of a step or of the trigger that a path leads to, or through."""
+        outputs = self._outputs.get(path[0]) if len(path) > 1 else None
+        return next((each for each in outputs or () if each.name == path[1]), None)
+
     def _lookup(self, path: tuple[Any, ...]) -> Kind:
         """What a variable is, as far as that is known."""
-        root, *below = path
-        if root in _KINDS and not below:
-            return _KINDS[root]
-        known = next((each for each in self._outputs.get(root) or () if below and each.name == below[0]), None)
+        if path[0] in _KINDS and len(path) == 1:
+            return _KINDS[path[0]]
+        known = self._output(path)
         if known is None:
             return "any"
-        if below[1:] == ["size"]:
+        if path[2:] == ("size",):
             return "number"
-        return cast(Kind, known.type) if len(below) == 1 else "any"
+        return cast(Kind, known.type) if len(path) == 2 else "any"
 
     def _reference(self, path: tuple[str, ...], step: str | None) -> tuple[str, str, str | None] | None:
         if not path:
@@ -344,9 +404,11 @@ class _Check:
                 return "later_step", f"{whole}: step {root!r} has not run yet here", hint
             if not step and root in ("now", "today"):
                 return "unknown_variable", f"there is no {root!r} here", "a trigger's conditions know the trigger only"
-            close = nearest(root, self._outputs)
-            suggestion = did_you_mean(".".join([close, *path[1:]]) if close else None)
-            return "unknown_variable", f"there is no variable {whole!r}", suggestion
+            message = f"there is no variable {whole!r}"
+            if close := nearest(root, self._outputs):
+                return "unknown_variable", message, did_you_mean(".".join([close, *path[1:]]))
+            owner = next((key for key in reversed(self._outputs) if self._output((key, root))), None)
+            return "unknown_variable", message, did_you_mean(f"{owner}.{whole}" if owner else None)
         outputs = self._outputs[root]
         if outputs is None or len(path) < 2:
             return None
@@ -358,6 +420,8 @@ class _Check:
         if len(path) > 2 and known.below is not None and path[2] not in (*known.below, *_ALWAYS_BELOW):
             close = nearest(path[2], known.below)
             suggestion = did_you_mean(f"{root}.{path[1]}.{close}" if close else None)
+            if not close and known.below:
+                suggestion = f"there are {', '.join(known.below)}"
             return "unknown_variable", f"'{root}.{path[1]}' has no variable {path[2]!r}", suggestion
         return None
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.comments import CommentedKeyMap, CommentedMap, CommentedSeq
 from ruamel.yaml.constructor import RoundTripConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.reader import ReaderError
@@ -63,6 +63,10 @@ class Document:
             line, part = position[0], part[step]
         return int(line) + 1
 
+    def has_comment(self, path: Path) -> bool:
+        """Whether the line of a part has a comment in the place of its value, as in `channel: #support`."""
+        return re.search(r":\s+#\S", self._lines[self.line(path) - 1]) is not None
+
     def line_inside(self, path: Path, at: int) -> int:
         """The line, counted from 1, in which a character of a text stands, however YAML folds its lines."""
         line, part, position = self.line(path), cast(Any, self._top), None
@@ -92,7 +96,7 @@ class Document:
         if self._left < 0 or depth > _DEEPEST:
             raise DocumentProblem("the file is too large or nested too deeply once its aliases (*) are filled in")
         if isinstance(value, CommentedMap):
-            return {str(key): self._plain(item, depth + 1) for key, item in value.items()}
+            return {_name(key): self._plain(item, depth + 1) for key, item in value.items()}
         if isinstance(value, CommentedSeq):
             return [self._plain(item, depth + 1) for item in value]
         if isinstance(value, bool | ScalarBoolean):
@@ -107,6 +111,15 @@ class Document:
         if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
             raise DocumentProblem(r"a text has half a character in it: \ud800 to \udfff cannot be used")
         return text
+
+
+def _name(key: Any) -> str:
+    return f"{{ {', '.join(map(str, key))} }}" if isinstance(key, CommentedKeyMap) else str(key)
+
+
+def is_template_without_quotes(value: Any) -> bool:
+    """Whether this is what YAML makes of `{{ ticket.url }}` where no quotes are around it: a mapping in a mapping."""
+    return isinstance(value, dict) and any(name.startswith("{ ") and not value[name] for name in value)
 
 
 class _Constructor(RoundTripConstructor):
@@ -135,14 +148,43 @@ def _load(text: str) -> Any:
         raise DocumentProblem(f"this cannot be read as YAML: {reason}") from problem
 
 
+#: What the library says, and what that means for whoever writes a flow.
+_WORDS = (
+    (r".*'\\t'", "a tab cannot indent a line; use spaces"),
+    (
+        "mapping values are not allowed",
+        "a second ':' in this line, or a wrong indentation; put a text with ': ' in it in quotes",
+    ),
+    ("expected ',' or '.', but got '<stream end>'", "a bracket is never closed: a ']' or '}' is missing"),
+    (
+        "expected ',' or '.', but got '<scalar>'",
+        "a text ends too early, or a ',' is missing: within \"…\" use '…', and within '…' use \"…\"",
+    ),
+    ("expected ',' or '.', but got ':'", "a text with ': ' in it needs quotes, or a ',' is missing"),
+    ("expected ',' or '.'", "a ',' or the closing bracket is missing before this"),
+    (
+        "expected the node content",
+        "a '{' or '[' before this is not closed: what follows a # is a comment, so put a text with # in quotes",
+    ),
+    (
+        "expected <block end>, but found '<scalar>'",
+        "something is left over after a text: within '…' use \"…\", or write ''",
+    ),
+    ("expected <block end>, but found '[]}]'", "a closing bracket is too much here"),
+    ("expected <block end>", "a wrong indentation: this line goes with none of those above it"),
+    (
+        "(expected alphabetic or numeric character|found character '[@%`]')",
+        "a text that begins with * & @ % or ` needs quotes, or | in the line before it",
+    ),
+    ("found unexpected end of stream", "a quotation mark is never closed"),
+    ("sequence entries are not allowed", "a list begins on a line of its own: `- …`, or stands in brackets: `[…]`"),
+)
+
+
 def _in_words(problem: str) -> str:
-    if "'\\t'" in problem:
-        return "a tab cannot indent a line; use spaces"
-    if problem.startswith("mapping values are not allowed"):
-        return "a second ':' in this line, or a wrong indentation; put a text with ': ' in it in quotes"
     if twice := re.match('found duplicate key "(.*?)" with', problem, re.DOTALL):
         return f"{twice[1]!r} is there twice"
-    return problem[:300]
+    return next((words for pattern, words in _WORDS if re.match(pattern, problem)), problem[:300])
 
 
 def _check_depth(text: str) -> None:

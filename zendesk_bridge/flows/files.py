@@ -4,31 +4,16 @@ from __future__ import annotations
 
 import pathlib
 import re
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
-from zendesk_bridge.flows.catalog import Catalog, in_words, nearest
-from zendesk_bridge.flows.check import check_flow, did_you_mean
-from zendesk_bridge.flows.definition import (
-    KINDS,
-    ActionStep,
-    Case,
-    Condition,
-    Conditions,
-    Flow,
-    Loop,
-    OnlyIf,
-    Retry,
-    Span,
-    Stop,
-    TriggerReference,
-    Wait,
-)
+from zendesk_bridge.flows.catalog import Catalog
+from zendesk_bridge.flows.check import check_flow
+from zendesk_bridge.flows.definition import Flow
 from zendesk_bridge.flows.document import FILE_LIMIT, Document, DocumentProblem
 from zendesk_bridge.flows.model import Problem
+from zendesk_bridge.flows.shape import shape_problems
 
 #: More than this nobody reads.
 PROBLEMS_LIMIT = 100
@@ -58,7 +43,7 @@ def read_flow(text: str, file: str, catalog: Catalog) -> FlowFile:
     try:
         flow = Flow.model_validate(document.plain)
     except ValidationError as problem:
-        problems = [_shape_problem(document, file, error) for error in problem.errors()]
+        problems = shape_problems(problem.errors()[:PROBLEMS_LIMIT], document, file, catalog)
         return FlowFile(file=file, text=text, key=key, problems=problems[:PROBLEMS_LIMIT])
     problems = check_flow(flow, document, file, catalog)
     return FlowFile(file=file, text=text, key=key, flow=None if problems else flow, problems=problems[:PROBLEMS_LIMIT])
@@ -77,100 +62,3 @@ def read_file(path: pathlib.Path, catalog: Catalog) -> FlowFile:
         wrong = Problem(file=str(path), line=1, code="unreadable", message=f"the file cannot be read: {reason}")
         return FlowFile(file=str(path), text="", problems=[wrong])
     return read_flow(text, str(path), catalog)
-
-
-def _shape_problem(document: Document, file: str, error: Any) -> Problem:
-    """A problem that pydantic found, in the words and with the line of the file."""
-    path, kind = _place(error["loc"])
-    given, type_ = error["input"], error["type"]
-    if type_ in ("duplicate_key", "reserved_key"):
-        path = [*error["ctx"]["place"], "key"]
-    name = _called(path)
-    message, suggestion = f"{name}: {in_words(error)}", None
-    code = {"missing": "missing", "extra_forbidden": "unknown_field", "string_pattern_mismatch": "invalid_key"}.get(
-        type_, type_ if type_ in ("duplicate_key", "reserved_key") else "invalid"
-    )
-    if code == "missing":
-        message = f"{name} is missing"
-    elif code == "unknown_field":
-        message = f"there is no field {name} here"
-        suggestion = did_you_mean(nearest(str(path[-1]), _fields(kind)))
-    elif code == "invalid_key":
-        signs = "_" if path[0] == "steps" else "_ and -"
-        message = f"{given[:60]!r} is no key: small letters, digits, {signs}, and a letter first"
-    elif code in ("duplicate_key", "reserved_key"):
-        message, suggestion = str(error["msg"]), "give the step another key"
-    elif type_ == "literal_error":
-        expected = [word.strip("' ") for word in error["ctx"]["expected"].replace(" or ", ", ").split(",")]
-        suggestion = did_you_mean(nearest(str(given), expected))
-    elif type_ in ("one_way", "no_duration"):
-        message = f"{name}: {error['msg']}"
-    elif type_ == "too_short" and path == ["steps"]:
-        message = "a flow needs at least one step"
-    step_key = _step_key(document.plain, path)
-    return Problem(
-        file=file,
-        line=document.line(path),
-        step=step_key,
-        code=code,
-        message=message,
-        suggestion=suggestion,
-    )
-
-
-def _step_key(part: Any, path: list[Any]) -> str | None:
-    """The key of the innermost step on a path."""
-    key = None
-    for before, name in zip(["", *path], path, strict=False):
-        if not isinstance(part, dict | list):
-            break
-        try:
-            part = part[name]
-        except (LookupError, TypeError):
-            break
-        if before in ("steps", "else", "on_error") and isinstance(part, dict):
-            key = part.get("key")
-    return key if isinstance(key, str) else None
-
-
-def _place(location: Iterable[Any]) -> tuple[list[Any], type[BaseModel]]:
-    """The path in the file that pydantic's location means, and the model of the part that the last name is in."""
-    path: list[Any] = []
-    kinds: list[type[BaseModel]] = [Flow]
-    for part in location:
-        if path and part in _TAGS:
-            kinds[-1] = _TAGS[str(part)]
-            continue
-        path.append(part)
-        below = _BELOW_RETRY if kinds[-1] is Retry else _BELOW
-        kinds.append(below.get(str(part), kinds[-1]) if isinstance(part, str) else kinds[-1])
-    return path, kinds[-2] if len(kinds) > 1 and path and isinstance(path[-1], str) else kinds[-1]
-
-
-#: What pydantic puts into a location where there are several kinds.
-_TAGGED: tuple[type[BaseModel], ...] = (Condition, Conditions, *KINDS.values())
-_TAGS = {kind.__name__: kind for kind in _TAGGED}
-_BELOW: dict[str, type[BaseModel]] = {
-    "trigger": TriggerReference,
-    "conditions": Conditions,
-    "when": Conditions,
-    "steps": ActionStep,
-    "only_if": OnlyIf,
-    "branch": Case,
-    "loop": Loop,
-    "wait": Wait,
-    "stop": Stop,
-    "retry": Retry,
-    "timeout": Span,
-}
-_BELOW_RETRY: dict[str, type[BaseModel]] = {"wait": Span}
-
-
-def _fields(model: type[BaseModel]) -> Iterator[str]:
-    return (info.alias or name for name, info in model.model_fields.items())
-
-
-def _called(path: list[Any]) -> str:
-    if path and isinstance(path[-1], int):
-        return f"number {path[-1] + 1} of {_called(path[:-1])}"
-    return f"'{path[-1]}'" if path else "the flow"

@@ -91,19 +91,43 @@ def _kind_of_text(text: str, lookup: Lookup) -> Kind:
 def _steps(use: Use, lookup: Lookup) -> list[Kind]:
     """What a value is before each of its filters, and after the last."""
     kinds = [lookup(use.path) if use.path else kind_of(use.literal, lookup)]
-    for name, _ in use.filters:
-        kinds.append(FILTER_TERMS[name].kind_of_result(kinds[-1]))
+    for name, _, _ in use.filters:
+        terms, kind = FILTER_TERMS[name], kinds[-1]
+        fits = kind == "any" or terms.takes == "any" or kind in terms.takes
+        kinds.append(terms.kind_of_result(kind) if fits else "any")  # a mistake is told once, where it is made
     return kinds
 
 
 def misused(template: Template, lookup: Lookup) -> Iterator[Misuse]:
     """Filters that do not take what they get."""
     for use in template.uses():
-        for (name, at), kind in zip(use.filters, _steps(use, lookup), strict=False):
+        for (name, at, first), kind in zip(use.filters, _steps(use, lookup), strict=False):
             taken = FILTER_TERMS[name].takes
+            if first is not None and (wrong := _given(name, first, kind, at)):
+                yield wrong
             if kind != "any" and taken != "any" and kind not in taken:
                 words = " or ".join(dict.fromkeys(in_words(each) for each in sorted(taken)))
                 yield Misuse(message=f"the filter {name!r} takes {words}, not {in_words(kind)}", at=at)
+
+
+#: Filters that count with the first value they are given.
+_COUNTING = ("at_least", "at_most", "divided_by", "modulo", "round", "slice", "times", "truncate", "truncatewords")
+
+
+def _given(name: str, first: Any, kind: Kind, at: int) -> Misuse | None:
+    """What is wrong with a value that is written out for a filter, beside what is refused as a template."""
+    shown = str(first)[:60]
+    if kind in MOMENTS and name in ("plus", "minus") and is_number(first):
+        message = f"the filter {name!r} takes a duration with {in_words(kind)}, not {shown}"
+        return Misuse(message=message, suggestion=f"such as '{shown} days'", at=at)
+    if name in _COUNTING and shown.strip() and not is_number(first):
+        return Misuse(message=f"the filter {name!r} takes a number first, not {shown!r}", at=at)
+    if name in ("divided_by", "modulo") and float(shown) == 0:
+        return Misuse(message=f"the filter {name!r} cannot divide by 0", at=at)
+    if name == "date" and shown.strip() and "%" not in shown:
+        hint = "such as '%d.%m.%Y %H:%M'"
+        return Misuse(message=f"the filter 'date' takes a form with % in it, not {shown!r}", suggestion=hint, at=at)
+    return None
 
 
 def compared(kind: Kind, operator: str, value: Any, other: Kind) -> Misuse | None:
@@ -146,6 +170,9 @@ def _equal(kind: Kind, operator: str, value: Any, other: Kind) -> Misuse | None:
         return Misuse(message=f"{never} something that is no list", suggestion="use contains")
     if kind == "object":
         return Misuse(message=f"{never} something", suggestion="compare one of its fields")
+    if kind != "list" and isinstance(value, list) and len(value) > 1:
+        hint = "put a comparison for each below `any`" if operator == "is" else "put a comparison for each below `all`"
+        return Misuse(message=f"{never} a list", suggestion=hint)
     if kind == "boolean" and str(value).lower() not in ("true", "false"):
         return Misuse(message=f"{never} {value!r}", suggestion="write true or false")
     if kind in NUMBERS and not is_number(value):

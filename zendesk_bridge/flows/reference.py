@@ -132,7 +132,8 @@ def _outputs(outputs: Iterable[Output]) -> Iterator[str]:
     yield "| output | type | |"
     yield "|---|---|---|"
     for each in outputs:
-        yield f"| `{each.name}` | {each.type} | {_cell(each.description)} |"
+        words = f" One of {_names(each.words)}." if each.words else ""
+        yield f"| `{each.name}` | {each.type} | {_cell(each.description)}{words} |"
     yield ""
     yield "</details>"
     yield ""

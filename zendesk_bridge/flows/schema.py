@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, cast
 
 from zendesk_bridge.flows.catalog import Action, Catalog, Output
 from zendesk_bridge.flows.definition import Flow
@@ -17,8 +17,12 @@ def flow_schema(catalog: Catalog) -> dict[str, Any]:
     schema = Flow.model_json_schema(by_alias=True)
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "Action flow"
+    schema["$defs"]["SetStep"]["properties"]["set"]["additionalProperties"] = False  # names that are none
+    schema["$defs"]["Wait"]["minProperties"] = 1
     for conditions in ("Conditions", "OnlyIf"):
         schema["$defs"][conditions]["anyOf"] = [{"required": [name]} for name in ("all", "any", "not")]
+        for name in ("all", "any"):
+            schema["$defs"][conditions]["properties"][name]["anyOf"][0]["minItems"] = 1
     trigger = schema["$defs"]["TriggerReference"]["properties"]["event"]
     trigger["enum"] = sorted(catalog.triggers)
     trigger["enumDescriptions"] = [catalog.triggers[name].description for name in trigger["enum"]]
@@ -26,6 +30,19 @@ def flow_schema(catalog: Catalog) -> dict[str, Any]:
     condition = schema["$defs"]["Condition"]["properties"]
     condition["variable"]["examples"] = variables
     condition["operator"]["enumDescriptions"] = [_OPERATORS[name] for name in condition["operator"]["enum"]]
+    schema["$defs"]["Condition"]["allOf"] = [
+        {
+            "if": {"properties": {"variable": {"pattern": rf"\.{name}\s*(\}}\}})?$"}}, "required": ["variable"]},
+            "then": {"properties": {"value": {"examples": list(words)}}},
+        }
+        for name, words in _known_words(catalog).items()
+    ] + [
+        {
+            "if": {"properties": {"operator": {"enum": ["is_present", "is_not_present"]}}, "required": ["operator"]},
+            "then": {"properties": {"value": {"type": "null"}}},
+            "else": {"required": ["value"], "properties": {"value": {"not": {"type": ["null", "object"]}}}},
+        }
+    ]
     for part, name in (("Loop", "each"), ("Wait", "until"), ("Wait", "zone")):
         # Each may be none; what it may be else comes first.
         kind = schema["$defs"][part]["properties"][name]
@@ -41,12 +58,35 @@ def flow_schema(catalog: Catalog) -> dict[str, Any]:
             "if": {"properties": {"action": {"enum": [action.id, *action.aliases]}}, "required": ["action"]},
             "then": {
                 "properties": {"key": {"examples": [usual_key(action)]}, "inputs": _inputs(action, template)},
-                **({"required": ["inputs"]} if any(each.required for each in action.inputs) else {}),
+                **({"required": ["inputs"]} if action.either or any(each.required for each in action.inputs) else {}),
             },
         }
         for action in catalog.actions.values()
     ]
-    return schema
+    return cast(dict[str, Any], _as_texts_too(schema))
+
+
+#: What counts as a number, and as true or false, also where it is a text.
+_NUMBER = {"type": "string", "pattern": r"^\s*[+-]?[0-9]+(\.[0-9]+)?\s*$"}
+_YES_OR_NO = {
+    "type": "string",
+    "pattern": "^([Tt]rue|TRUE|[Ff]alse|FALSE|[Yy]es|YES|[Nn]o|NO|[Oo]n|ON|[Oo]ff|OFF)$",
+}
+_ABOUT_A_NUMBER = ("type", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
+
+
+def _as_texts_too(part: Any) -> Any:
+    """The same, with `"50"` for a number and `yes` for true, which YAML reads as texts and the check takes."""
+    if isinstance(part, list):
+        return [_as_texts_too(each) for each in part]
+    if not isinstance(part, dict):
+        return part
+    texts = {"integer": _NUMBER, "number": _NUMBER, "boolean": _YES_OR_NO}
+    kind = part.get("type")
+    if not isinstance(kind, str) or kind not in texts:
+        return {name: _as_texts_too(value) for name, value in part.items()}
+    own = {name: value for name, value in part.items() if name in _ABOUT_A_NUMBER}
+    return {name: value for name, value in part.items() if name not in own} | {"anyOf": [own, texts[kind]]}
 
 
 #: What an editor shows beside each operator.
@@ -79,6 +119,15 @@ def _variables(catalog: Catalog, kinds: Iterable[str] = ()) -> Iterator[str]:
     names = [f"{root}.{each.name}" for root, outputs in roots.items() for each in outputs if _is(each, kinds)]
     yield from dict.fromkeys(names)
     yield from (name for name, kind in (("now", "date-time"), ("today", "date")) if not kinds or kind in kinds)
+
+
+def _known_words(catalog: Catalog) -> dict[str, tuple[str, ...]]:
+    """What variables can be that are always one of a few words, by the last part of their names."""
+    known: dict[str, tuple[str, ...]] = {}
+    parts = [part.outputs for part in catalog.triggers.values()] + [part.outputs for part in catalog.actions.values()]
+    for each in (output for outputs in parts for output in outputs if output.words):
+        known[each.name] = tuple(dict.fromkeys((*known.get(each.name, ()), *each.words)))
+    return known
 
 
 def _is(output: Output, kinds: Iterable[str]) -> bool:
@@ -115,11 +164,15 @@ def _inputs(action: Action, template: dict[str, Any]) -> dict[str, Any]:
     for each in action.inputs:
         own = {name: value for name, value in form["properties"][each.name].items() if name != "title"}
         description = own.pop("description", "")
+        for kind in (own, *own.get("anyOf", ())):
+            if kind.get("type") == "string":
+                kind["type"] = ["string", "number"]  # an id is a text, and written as a number
         properties[each.name] = {"description": description, "anyOf": [template, own]}
     return {
         "type": "object",
         "description": action.description,
         "properties": properties,
         "required": [each.name for each in action.inputs if each.required],
+        **({"anyOf": [{"required": [name]} for name in action.either]} if action.either else {}),
         "additionalProperties": False,
     }

@@ -59,8 +59,8 @@ class Use:
     # Names and numbers; empty for a value that is written out, or a local variable.
     path: tuple[Any, ...]
     literal: Any
-    # Each with its place in the template.
-    filters: tuple[tuple[str, int], ...]
+    # Each with its place in the template, and the first value it is given, where that is written out.
+    filters: tuple[tuple[str, int, Any], ...]
 
 
 class Template:
@@ -80,7 +80,7 @@ class Template:
             for expression in _expressions(self._parsed.nodes, _Context(self._parsed)):
                 _check_expression(expression)
         except LiquidError as problem:
-            raise _syntax_problem(problem) from problem
+            raise _syntax_problem(problem, source) from problem
         except RecursionError as problem:
             raise TemplateProblem(_TOO_DEEP, 0) from problem
         nodes = [node for node in self._parsed.nodes if not (isinstance(node, ContentNode) and node.blank)]
@@ -182,8 +182,13 @@ def _use(expression: FilteredExpression, known: set[str]) -> Use:
     if isinstance(left, Path) and left.path and isinstance(left.path[0], str) and left.path[0] in known:
         path = tuple(part if isinstance(part, str | int) else None for part in left.path)
     literal = getattr(left, "value", None)
-    filters = tuple((each.name, _position(each.token)) for each in expression.filters or ())
+    filters = tuple((each.name, _position(each.token), _first(each)) for each in expression.filters or ())
     return Use(path=path, literal=literal if isinstance(literal, str | int | float) else None, filters=filters)
+
+
+def _first(used: Filter) -> Any:
+    given = next((each.value for each in used.args if not isinstance(each, KeywordArgument)), None)
+    return given.value if isinstance(given, Literal) else None
 
 
 def _storable(text: str) -> str:
@@ -306,6 +311,10 @@ _WORDS = (
     (re.compile(r"^expected end of expression, found '\|'$"), "filters work in {{ }} and in {% assign %} only"),
     (re.compile(r"^expected end of expression, found .*$"), "FOUND is too much here: is an operator or a '|' missing?"),
     (re.compile(r"^expected a primitive expression, found .*$"), "a variable or a value is missing before FOUND"),
+    (
+        re.compile(r"^expected a comma separated list of arguments, found .*$"),
+        "FOUND is too much here: is a ',' missing, or quotes as in '3 days'?",
+    ),
     (re.compile(r"^expected word, found .*$"), "the name of a filter is missing before FOUND"),
     (re.compile(r"^expected in, found .*$"), "'in' is missing before FOUND: {% for item in list %}"),
     (
@@ -315,6 +324,11 @@ _WORDS = (
     (re.compile(r"^unexpected ('\"'|\"'\")$"), "a text's second quotation mark is missing"),
     (re.compile(r"^missing or unexpected path segment$"), "a name is missing in brackets"),
     (re.compile(r"^unexpected '([{}])'$"), r"'\1' is too much here, or a second one is missing"),
+    (
+        re.compile(r"^unexpected ('[-+*/]')$"),
+        r"\1 cannot stand here; texts need quotes, and to reckon there are `| plus: 1`, minus, …",
+    ),
+    (re.compile(r"^unexpected '&'$"), "'&' cannot stand here; write `and`"),
     (re.compile(r"^unexpected ('.')$"), r"\1 cannot stand here"),
     (re.compile(r"end of expression"), "the end"),
     (re.compile(r"^unexpected liquid parsing error$"), _TOO_DEEP),
@@ -322,7 +336,21 @@ _WORDS = (
 )
 
 
-def _syntax_problem(problem: LiquidError) -> TemplateProblem:
+_CLOSABLE = re.compile(r"\{%-?\s*(end)?(if|unless|case|for|comment)\b")
+
+
+def _unclosed(source: str, tag: str) -> int:
+    """Where the last tag of that name begins that is never closed."""
+    opened = [0]
+    for found in _CLOSABLE.finditer(source):
+        if found[2] == tag and not found[1]:
+            opened.append(found.start())
+        elif found[2] == tag and len(opened) > 1:
+            opened.pop()
+    return opened[-1]
+
+
+def _syntax_problem(problem: LiquidError, source: str) -> TemplateProblem:
     message = str(problem.message).strip()
     for pattern, words in _WORDS:
         message = pattern.sub(words, message)
@@ -330,6 +358,8 @@ def _syntax_problem(problem: LiquidError) -> TemplateProblem:
         message = _unknown_tag(unknown[1])
     found = problem.token.value if problem.token else ""
     message = message.replace("FOUND", "the end" if found in ("", "end of expression") else repr(found[:40]))
+    if unclosed := re.match(r"\{% (\w+) %\} is never closed", message):
+        return TemplateProblem(message, _unclosed(source, unclosed[1]))
     return TemplateProblem(message, _position(problem.token))
 
 
@@ -386,7 +416,7 @@ class _Context(RenderContext):
             for name in path[1:]:
                 if type(value) is not dict:
                     raise KeyError(name)
-                value = value[name]
+                value = value[str(name) if type(name) is int else name]  # custom_fields[360001]: names are texts
         except (KeyError, TypeError):
             # The library knows more ways, and what to say where there is none.
             value = super().get(path, **options)

@@ -133,7 +133,7 @@ WRONG: dict[str, tuple[dict[str, str], str]] = {
     "no YAML": ({"bad.yml": "\t"}, "repo/bad.yml:1: "),
     "no UTF-8": ({"bad.yml": "\udce9"}, "repo/bad.yml:1: the file cannot be read: it is not in UTF-8"),
     "much too large": ({"bad.yml": "# " + "x" * 600_000}, "repo/bad.yml:1: the file cannot be read: it has more than"),
-    "wrong tests": ({"mine.test.yml": TESTS.replace("given", "gven")}, "repo/mine.test.yml:3: tests.0.gven: "),
+    "wrong tests": ({"mine.test.yml": TESTS.replace("given", "gven")}, "repo/mine.test.yml:3: test 1, gven: "),
 }
 
 

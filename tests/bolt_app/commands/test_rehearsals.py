@@ -85,9 +85,24 @@ WRONG = {
     ),
     "{message: 2 billing}": ("{message: billing}", "input message: 'billing' was expected, '2 billing'"),
     "note: not urgent": ("note: urgent", "note: 'urgent' was expected, 'not urgent'"),
-    "{status: not_started}": ("{}", "status: succeeded was expected, it not_started"),
+    "{status: not_started}": ("{}", "status: succeeded was expected, it was not started"),
     "error: not_found,": ("error: forbidden,", "error: forbidden was expected, not_found"),
-    "ticket: {priority: low}": ("ticket: {priority: low}\n      tickt: {}", "answers: there is no step 'tickt'"),
+    "      ticket: {priority: low}": (
+        "      ticket: {priority: low}\n      tickt: {}",
+        "answers: there is no step 'tickt'",
+    ),
+    "{priority: low}": (
+        "{priority: low, subjct: Hi}",
+        "answers: 'ticket' has no variable 'subjct' (did you mean 'subject'?)",
+    ),
+    "ticket: {priority: low}": (
+        "ticket: {priority: Low}",
+        "answers: ticket.priority is never 'Low': it is low, normal, high or urgent (did you mean 'low'?)",
+    ),
+    "given: {assignee_id: null}": (
+        "given: {assignee_id: null, priorty: high}",
+        "given: 'trigger' has no variable 'priorty' (did you mean 'priority'?)",
+    ),
     "steps: {ticket: succeeded}": ("steps: {each: succeeded}", "step each: succeeded was expected, did not run"),
     'ticket: {ticket_id: "7", priority: high, tags: [vip, billing]}': (
         "way: {}",
@@ -112,7 +127,7 @@ async def test_a_file_of_tests_that_is_wrong_is_told_with_its_line(folder: Path,
     said = await type_in("flows", "test", "--all")
     assert (said.code, said.err.splitlines()[0]) == (
         1,
-        "flows/tags.test.yml:3: tests.0.gven: there is no such field.",
+        "flows/tags.test.yml:3: test 1, gven: there is no such field (did you mean 'given'?).",
     )
 
 

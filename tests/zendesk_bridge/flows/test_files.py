@@ -119,39 +119,22 @@ def test_one_mistake_is_one_problem_in_its_line(mistake: dict[str, str]) -> None
         (
             "      email:",
             "      mail:",
-            [
-                "flow.yml:29: step notify, input mail: slack.send_direct_message has no input 'mail' "
-                "(did you mean 'email'?)",
-                "flow.yml:28: step notify, input email: slack.send_direct_message needs the input 'email'",
-            ],
+            "flow.yml:29: step notify, input mail: slack.send_direct_message has no input 'mail' "
+            "(did you mean 'email'?)",
         ),
         (
             "      email:",
             "      whom:",
-            [
-                "flow.yml:29: step notify, input whom: slack.send_direct_message has no input 'whom' "
-                "(its inputs are email, message)",
-                "flow.yml:28: step notify, input email: slack.send_direct_message needs the input 'email'",
-            ],
+            "flow.yml:29: step notify, input whom: slack.send_direct_message has no input 'whom' "
+            "(did you mean 'email'?)",
         ),
-        (
-            "name: Notify",
-            "nme: Notify",
-            [
-                "flow.yml:1: 'name' is missing",
-                "flow.yml:2: there is no field 'nme' here (did you mean 'name'?)",
-            ],
-        ),
-        (
-            "  event:",
-            "  1:",
-            ["flow.yml:4: 'event' is missing", "flow.yml:4: there is no field '1' here"],
-        ),
+        ("name: Notify", "nme: Notify", "flow.yml:2: there is no field 'nme' here (did you mean 'name'?)"),
+        ("  event:", "  1:", "flow.yml:4: there is no field '1' here (did you mean 'event'?)"),
     ],
 )
-def test_problems_read_as_lines_that_editors_and_people_know(old: str, new: str, expected: list[str]) -> None:
+def test_problems_read_as_lines_that_editors_and_people_know(old: str, new: str, expected: str) -> None:
     text, _ = changed(old, new)
-    assert [str(problem) for problem in problems(text)] == expected
+    assert [str(problem) for problem in problems(text)] == [expected]
 
 
 HEAD = RECIPE[: RECIPE.index("steps:")]
@@ -208,7 +191,41 @@ STEPS = RECIPE[RECIPE.index("steps:") :]
         ),
         ("key: a\n\tname: b\n", 2, "yaml", "a tab cannot indent a line; use spaces"),
         ("key: a\nname: b\nkey: c\n", 3, "yaml", "'key' is there twice"),
-        ("key: a\nname: [b\n", 3, "yaml", "expected ',' or ']', but got '<stream end>'"),
+        ("key: a\nname: [b\n", 3, "yaml", "a bracket is never closed: a ']' or '}' is missing"),
+        ("key: a\nname: [b}\n", 2, "yaml", "a ',' or the closing bracket is missing before this"),
+        ("key: a\nname: b}\nc: {d: e}}\n", 3, "yaml", "a closing bracket is too much here"),
+        ("key: a\nname: {b: c: d}\n", 2, "yaml", "a text with ': ' in it needs quotes, or a ',' is missing"),
+        (
+            'key: a\nname: {b: "{{ c | minus: "2 days" }}"}\n',
+            2,
+            "yaml",
+            "a text ends too early, or a ',' is missing: within \"…\" use '…', and within '…' use \"…\"",
+        ),
+        (
+            "key: a\nname:\n  - {b: #support}\n  - c\n",
+            4,
+            "yaml",
+            "a '{' or '[' before this is not closed: what follows a # is a comment, so put a text with # in quotes",
+        ),
+        (
+            "key: a\nname: 'it's'\n",
+            2,
+            "yaml",
+            "something is left over after a text: within '…' use \"…\", or write ''",
+        ),
+        ('key: a\nname: "b\nc: d\n', 4, "yaml", "a quotation mark is never closed"),
+        (
+            "key: a\nname:\n  - b: c\n  d: e\n",
+            4,
+            "yaml",
+            "a wrong indentation: this line goes with none of those above it",
+        ),
+        (
+            "key: a\nname: *{{ b }}*\n",
+            2,
+            "yaml",
+            "a text that begins with * & @ % or ` needs quotes, or | in the line before it",
+        ),
         ("key: a\nname: \x07\n", 2, "yaml", "the character U+0007 cannot be used"),
         ("key: a\nname: .inf\n", 1, "yaml", "a number must have an end: .inf and .nan cannot be used"),
         (
@@ -224,6 +241,70 @@ STEPS = RECIPE[RECIPE.index("steps:") :]
 def test_a_file_without_the_shape_of_a_flow_is_told_so(text: str, line: int, code: str, message: str) -> None:
     (found,) = problems(text)
     assert (found.line, found.code, found.message) == (line, code, message)
+
+
+STEP_MISTAKES = {
+    "{key: a, switch: [], else: []}": "step a: there is no field 'switch' here (did you mean 'branch'?)",
+    "{key: a, for: {each: ticket.tags}}": "step a: there is no field 'for' here (did you mean 'loop'?)",
+    "{key: a, stop:}": "step a: there is no field 'stop:' here (did you mean 'stop'?)",
+    "{key: a, stop: {}, action: slack.find_user}": (
+        "step a: a step does one thing, and this one has 'action' and 'stop' (make two steps of it)"
+    ),
+    "{key: a, stop: {as: error}}": (
+        "step a: 'as': 'error' is none of 'succeeded' or 'failed' (did you mean 'failed'?)"
+    ),
+    "{else: []}": "there is no field 'else' here (it belongs beside `branch`, or below `only_if`)",
+    "{key: a, action: slack.find_user, inputs: {email: a@b.example}, on_error: ignore}": (
+        "step a: 'on_error': 'ignore' is none of 'fail' or 'continue', and no list of steps (did you mean 'continue'?)"
+    ),
+    "{key: a, action: slack.find_user, inputs: {email: a@b.example}, on_error: []}": (
+        "step a: 'on_error': at least one step is needed"
+    ),
+    "{key: a, action: slack.find_user, inputs: {email: a@b.example}, on_error: {key: b}}": (
+        "step a: 'on_error': a list is needed, not a mapping (write its steps as a list: `- key: …`)"
+    ),
+    "{key: a, action: slack.find_user, inputs: {email: a@b.example}, on_error: [{key: b, wait: 5}]}": (
+        "step b: 'wait': a mapping (lines of `name: value`) is needed, not a number (such as `{hours: 2}`)"
+    ),
+    "{key: a, action: slack.find_user, inputs: {email: a@b.example}, retry: {wait: 10}}": (
+        "step a: 'wait': a mapping (lines of `name: value`) is needed, not a number (such as `{seconds: 30}`)"
+    ),
+    "{key: a, wait: {at: 9am}}": (
+        "step a: 'at': '9am' is no time of day (write it as \"09:00\"; a time from a variable goes into `until`)"
+    ),
+    "{key: a, wait: {at: 9}}": (
+        "step a: 'at': '9' is no time of day (write it as \"09:00\"; a time from a variable goes into `until`)"
+    ),
+    '{key: a, wait: {hours: "{{ now }}"}}': (
+        "step a: 'hours': a number is needed, not a text "
+        '(no template can stand here; `until: "{{ now | plus: … }}"` takes one)'
+    ),
+    "{key: a, wait: , hours: 4}": "step a: there is no field 'hours' here (it belongs below `wait`)",
+    "{key: a, loop: {in: ticket.tags, steps: [{key: b, stop: {}}]}}": (
+        "step a: there is no field 'in' here (did you mean 'each'?)"
+    ),
+    "{key: a, loop: {each: trigger.tags}, steps: [{key: b, stop: {}}]}": (
+        "step a: there is no field 'steps' here (it belongs below `loop`, or in a case of `branch`)"
+    ),
+    "{key: a, branch: [{if: {all: []}, steps: [{key: b, stop: {}}]}]}": (
+        "step a: there is no field 'if' here (did you mean 'when'?)"
+    ),
+    "{key: a, branch: [{when: [], steps: [{key: b, stop: {}}]}]}": (
+        "step a: 'when': a mapping (lines of `name: value`) is needed, not a list "
+        "(such as `all: [{variable: ticket.priority, operator: is, value: urgent}]`)"
+    ),
+    "{key: a, branch: [{when: {all: []}, steps: []}]}": "step a: 'steps': at least one step is needed",
+    "{key: a, set: {}}": "step a: 'set': at least one name is needed",
+    "{key: a, stop: {}, only_if: {not: []}}": (
+        "step a: 'not': a mapping (lines of `name: value`) is needed, not a list (put `all:` or `any:` around several)"
+    ),
+    "{key: a}": "step a: 'action' is missing (or one of branch, loop, wait, set, stop)",
+}
+
+
+@pytest.mark.parametrize("step", STEP_MISTAKES)
+def test_a_mistake_in_the_shape_of_a_step_is_one_problem_that_says_what_to_write(step: str) -> None:
+    assert [str(each) for each in problems(f"{HEAD}steps:\n  - {step}\n")] == [f"flow.yml:10: {STEP_MISTAKES[step]}"]
 
 
 # ---- lines

@@ -25,7 +25,7 @@ steps:
   - {key: ticket, action: zendesk.look_up_ticket, inputs: {ticket_id: "{{ trigger.ticket_id }}"}}
   - key: mine
     set: {amount: 3, share: 1.5, yes: true, all: [1, 2], some: "{{ ticket.tags }}", many: "{{ ticket.tags | size }}",
-      day: "{{ ticket.due_at | date: '%Y' }}", later: "{{ ticket.due_at | plus: '3 days' }}"}
+      how: "{{ ticket.status }}", day: "{{ ticket.due_at | date: '%Y' }}", later: "{{ ticket.due_at | plus: '1 day' }}"}
 """
 
 
@@ -63,6 +63,20 @@ WRONG = {
     'set: {a: "{{ mine.yes | plus: 1 }}"}': (
         "the filter 'plus' takes a date or a time or a number or a text, not true or false",
         None,
+    ),
+    "set: {a: \"{{ ticket.subject | truncate: '…', 80 }}\"}": (
+        "the filter 'truncate' takes a number first, not '…'",
+        None,
+    ),
+    "set: {a: \"{{ mine.many | at_most: 'five' }}\"}": ("the filter 'at_most' takes a number first, not 'five'", None),
+    'set: {a: "{{ mine.many | divided_by: 0 }}"}': ("the filter 'divided_by' cannot divide by 0", None),
+    "set: {a: \"{{ ticket.due_at | date: 'dd.mm.yyyy' }}\"}": (
+        "the filter 'date' takes a form with % in it, not 'dd.mm.yyyy'",
+        "such as '%d.%m.%Y %H:%M'",
+    ),
+    'set: {a: "{{ ticket.due_at | minus: 2 }}"}': (
+        "the filter 'minus' takes a duration with a time, not 2",
+        "such as '2 days'",
     ),
     only_if("variable: ticket.tags, operator: is, value: vip"): (
         "is compares a list with something that is no list",
@@ -104,6 +118,38 @@ WRONG = {
         "is compares an object with something",
         "compare one of its fields",
     ),
+    only_if("variable: ticket.subject, operator: is, value: [a, b]"): (
+        "is compares a text with a list",
+        "put a comparison for each below `any`",
+    ),
+    only_if("variable: ticket.status, operator: is_not, value: [solved, closed]"): (
+        "is_not compares a text with a list",
+        "put a comparison for each below `all`",
+    ),
+    only_if("variable: ticket.status, operator: is, value: Open"): (
+        "ticket.status is never 'Open': it is new, open, pending, hold, solved or closed",
+        "did you mean 'open'?",
+    ),
+    only_if('variable: "{{ ticket.priority }}", operator: is_not, value: High'): (
+        "{{ ticket.priority }} is never 'High': it is low, normal, high or urgent",
+        "did you mean 'high'?",
+    ),
+    only_if("variable: trigger.type, operator: is, value: bug"): (
+        "trigger.type is never 'bug': it is problem, incident, question or task",
+        None,
+    ),
+    only_if("variable: mine.how, operator: is, value: on-hold"): (
+        "mine.how is never 'on-hold': it is new, open, pending, hold, solved or closed",
+        "did you mean 'hold'?",
+    ),
+    only_if("variable: ticket.status, operator: contains, value: [open, Pending]"): (
+        "ticket.status is never 'Pending': it is new, open, pending, hold, solved or closed",
+        "did you mean 'pending'?",
+    ),
+    only_if("variable: ticket.priority, operator: greater_than, value: 3"): (
+        "greater_than compares numbers or times; ticket.priority is low, normal, high or urgent",
+        None,
+    ),
 }
 
 
@@ -127,6 +173,15 @@ def test_what_a_value_is_not_for_is_told_with_what_to_write_instead(step: str) -
         'action: slack.send_direct_message, inputs: {email: a@b.example, message: "{{ ticket.tags }}"}',
         only_if("variable: ticket.tags, operator: contains, value: vip"),
         only_if("variable: ticket.tags, operator: is, value: [a, b]"),
+        only_if("variable: ticket.status, operator: is, value: hold"),
+        "set: {a: \"{{ ticket.subject | truncate: '80' }}\", b: \"{{ mine.many | at_least: mine.amount }}\"}",
+        "set: {a: '{{ ticket.due_at | date }}', b: '{{ mine.many | divided_by: 0.5 }}'}",
+        only_if('variable: ticket.status, operator: is, value: ""'),
+        only_if('variable: ticket.status, operator: is, value: "{{ trigger.status }}"'),
+        only_if("variable: ticket.status, operator: is, value: [open]"),
+        only_if("variable: ticket.status, operator: contains, value: [solv, open]"),
+        only_if('variable: "{{ ticket.status | upcase }}", operator: is, value: OPEN'),
+        only_if("variable: ticket.via_channel, operator: is, value: Anything"),
         only_if("variable: ticket.is_public, operator: is, value: true"),
         only_if('variable: ticket.is_public, operator: is, value: "True"'),
         only_if('variable: mine.many, operator: is, value: "3"'),
@@ -185,3 +240,64 @@ def test_a_comparison_that_is_refused_would_never_tell_anything(data: Any, opera
 )  # fmt: skip
 def test_what_a_value_will_be_is_known_before_it_is_there(value: Any, kind: str) -> None:
     assert kind_of(value, lambda path: "list") == kind
+
+
+@pytest.mark.parametrize("value", ["{{ ticket.tags }}", "[{{ ticket.tags }}]", "{b: {{ ticket.tags | size }}}"])
+def test_a_variable_without_quotes_is_told_also_where_anything_may_stand(value: str) -> None:
+    message = 'a value is needed, not a mapping in a mapping (a template needs quotes: "{{ … }}")'
+    assert problems(f"set: {{a: {value}}}") == [("invalid_value", message, None)]
+
+
+GIVEN = {
+    "action: slack.find_user": ("missing_input", "slack.find_user needs one of the inputs 'user_id' or 'email'"),
+    "action: slack.reply_in_thread, inputs: {message: Hi}": (
+        "missing_input",
+        "slack.reply_in_thread needs one of the inputs 'channel' or 'email'",
+    ),
+    "action: slack.find_user, inputs: {email: a@b.example, user_id: U024BE7LH}": (
+        "invalid_input",
+        "slack.find_user takes only one of the inputs 'user_id' or 'email'",
+    ),
+    "action: slack.add_reaction, inputs: {channel: '#a', timestamp: '1495058000.000100', name: thumbs up}": (
+        "invalid_input",
+        "'thumbs up' is not the name of an emoji, such as eyes or white_check_mark",
+    ),
+    "action: slack.add_reaction, inputs: {channel: '#a', timestamp: '1495058000.000100', name: 👀}": (
+        "invalid_input",
+        "'👀' is not the name of an emoji, such as eyes or white_check_mark",
+    ),
+}
+
+
+@pytest.mark.parametrize("step", GIVEN)
+def test_inputs_that_fail_every_run_are_told_before(step: str) -> None:
+    assert problems(step) == [(*GIVEN[step], None)]
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        "find_user, inputs: {email: a@b.example}",
+        'find_user, inputs: {email: "{{ ticket.recipient }}", user_id: "{{ ticket.external_id }}"}',
+        *(
+            f"add_reaction, inputs: {{channel: '#a', timestamp: '1495058000.000100', name: '{name}'}}"
+            for name in ("eyes", ":white_check_mark:", "+1", "-1", "+1::skin-tone-3", "man-woman-boy", "größe", "8ball")
+        ),
+    ],
+)
+def test_inputs_that_may_do_are_let_through(inputs: str) -> None:
+    assert problems(f"action: slack.{inputs}") == []
+
+
+@pytest.mark.parametrize("owner", ["me", "@me", "a b@c.example"])
+def test_an_owner_who_cannot_be_told_is_told_of(owner: str) -> None:
+    (found,) = read_flow(FLOW.replace("name: Flow", f'name: Flow\nowner: "{owner}"'), "flow.yml", CATALOG).problems
+    assert (found.line, found.message) == (3, f"owner: {owner!r} is not an e-mail address")
+
+
+def test_what_a_filter_does_not_take_is_told_once_and_not_of_all_that_comes_of_it() -> None:
+    text = f"""{FLOW}  - {{key: tried, set: {{at: "{{{{ ticket.tags | minus: '2 hours' }}}}"}}}}
+  - {{key: pause, wait: {{until: "{{{{ tried.at }}}}"}}}}
+"""
+    (found,) = read_flow(text, "flow.yml", CATALOG).problems
+    assert (found.line, found.code) == (9, "wrong_type")

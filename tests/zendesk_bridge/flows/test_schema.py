@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import enum
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from bolt_app import actions as slack_actions
 from zendesk_bridge import actions as zendesk_actions
 from zendesk_bridge import triggers
 from zendesk_bridge.flows.catalog import Catalog, Connector, Identity, action
+from zendesk_bridge.flows.definition import Flow
 from zendesk_bridge.flows.schema import flow_schema
 
 RECIPE = Path(zendesk_bridge.__file__).parent / "recipes" / "notify-assigned-agents.yml"
@@ -105,6 +107,17 @@ def test_an_editor_can_offer_variables_and_the_keys_they_go_with(schema: dict[st
     assert "{{ ticket.subject }}" in message["anyOf"][0]["examples"]
 
 
+def test_an_editor_offers_the_words_a_variable_is_compared_with(schema: dict[str, Any]) -> None:
+    offered = {
+        rule["if"]["properties"]["variable"]["pattern"]: rule["then"]["properties"]["value"]["examples"]
+        for rule in schema["$defs"]["Condition"]["allOf"]
+        if "variable" in rule["if"]["properties"]
+    }
+    for variable in ("ticket.priority", "{{ trigger.priority }}"):
+        (words,) = [each for pattern, each in offered.items() if re.search(pattern, variable)]
+        assert words == ["low", "normal", "high", "urgent"]
+
+
 def test_an_editor_offers_lists_for_loops_and_times_for_waits(schema: dict[str, Any]) -> None:
     parts = schema["$defs"]
     assert "{{ ticket.tags }}" in parts["Loop"]["properties"]["each"]["examples"]
@@ -151,12 +164,21 @@ def test_an_editor_can_show_what_each_input_is_for(schema: dict[str, Any]) -> No
         (("steps", 0, "inputs", "ticket"), "x"),
         (("steps", 0, "inputs", "ticket_id"), ["5158"]),
         (("steps", 1, "only_if"), {}),
+        (("steps", 1, "only_if", "all"), []),
         (("steps", 1, "only_if", "else"), "halt"),
         (("steps", 1, "only_if", "all", 0, "operator"), "equals"),
         (("steps", 1, "only_if", "all", 0, "variable"), None),
+        (("steps", 1, "only_if", "all", 0, "operator"), "is_present"),
+        (("steps", 1, "only_if", "all", 0, "value"), None),
+        (("steps", 1, "only_if", "all", 0, "value"), {"{ trigger.assignee_id }": None}),
         (("steps", 3, "optional"), "maybe"),
+        (("steps", 3), {"key": "a", "set": {"Count": 1}}),
+        (("steps", 3), {"key": "a", "wait": {}}),
+        (("steps", 3), {"key": "a", "wait": {"hours": "two"}}),
         (("steps", 4, "in_doubt"), "hope"),
         (("steps", 4, "action"), "slack.find_user"),
+        (("steps", 4), {"key": "a", "action": "slack.find_user"}),
+        (("steps", 4), {"key": "a", "action": "slack.reply_in_thread", "inputs": {"message": "Hi"}}),
         (("steps", 4, "inputs", "message"), None),
     ],
 )
@@ -169,6 +191,33 @@ def test_an_editor_underlines_what_the_check_would_refuse(
         part = part[step]
     part[where[-1]] = value
     assert problems(schema, flow)
+
+
+@pytest.mark.parametrize(
+    ("where", "value"),
+    [
+        (("active",), "off"),
+        (("steps", 0, "inputs", "ticket_id"), 5158),
+        (("steps", 3, "optional"), "yes"),
+        (("steps", 3, "optional"), "True"),
+        (("steps", 3, "retry"), {"attempts": "3", "backoff": "1.5", "wait": {"seconds": "30"}}),
+        (("steps", 4, "inputs", "message"), 42),
+        (
+            ("steps", 4),
+            {"key": "a", "loop": {"each": "ticket.tags", "limit": "50", "steps": [{"key": "b", "stop": {}}]}},
+        ),
+        (("steps", 4), {"key": "a", "wait": {"hours": "2"}}),
+    ],
+)
+def test_an_editor_leaves_alone_what_the_check_takes(
+    schema: dict[str, Any], recipe: dict[str, Any], where: tuple[Any, ...], value: Any
+) -> None:
+    part: Any = recipe
+    for step in where[:-1]:
+        part = part[step]
+    part[where[-1]] = value
+    assert problems(schema, recipe) == []
+    Flow.model_validate(recipe)
 
 
 @pytest.mark.parametrize("name", ["key", "name", "trigger", "steps"])

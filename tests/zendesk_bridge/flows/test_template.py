@@ -260,6 +260,9 @@ def test_an_unknown_filter_is_named_before_the_template_is_ever_used(source: str
         ("{% case x %}{% when 1 %}", "{% case %} is never closed: {% endcase %} is missing"),
         ("{% raw %}x", "{% raw %} is never closed: {% endraw %} is missing"),
         ("{% comment %}x", "{% comment %} is never closed: {% endcomment %} is missing"),
+        ("{{ x - 1 }}", "'-' cannot stand here; texts need quotes, and to reckon there are `| plus: 1`, minus, …"),
+        ("{% if x && y %}{% endif %}", "'&' cannot stand here; write `and`"),
+        ("{{ x | plus: 2 days }}", "'days' is too much here: is a ',' missing, or quotes as in '3 days'?"),
         ("{% endif %}", "{% endif %} belongs to no tag before it"),
         ("{% else %}", "{% else %} belongs to no tag before it"),
         ("{{ x y }}", "'y' is too much here: is an operator or a '|' missing?"),
@@ -286,6 +289,28 @@ def test_a_mistake_is_told_in_words(source: str, message: str) -> None:
     with pytest.raises(TemplateProblem) as refused:
         Template(source)
     assert refused.value.message == message
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "x {% if x %}{% if y %}{% endif %} y",
+        "x {% for i in y %}{% if i %}{% endif %}",
+        "x {% case x %}{% when 1 %}",
+        "{% if a %}{% endif %}{% if x %}y",
+    ],
+)
+def test_a_tag_that_is_never_closed_is_told_where_it_begins(source: str) -> None:
+    with pytest.raises(TemplateProblem) as refused:
+        Template(source)
+    opened = ["{% if x", "{% for", "{% case"]
+    assert refused.value.at == max(source.find(each) for each in opened)
+
+
+def test_a_number_in_brackets_finds_a_name_of_digits() -> None:
+    values = {"ticket": {"custom_fields": {"360001": "red"}, "tags": ["a", "b"]}}
+    assert Template("{{ ticket.custom_fields[360001] }}").value(values) == "red"
+    assert Template("{{ ticket.tags[1] }}").value(values) == "b"
 
 
 PIECES = [
