@@ -7,8 +7,9 @@ import datetime as dt
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import BaseModel
@@ -72,11 +73,13 @@ class RunPort:
         around: Surroundings,
         *,
         has_started: bool = True,
+        tried: Mapping[str, StepRun] = MappingProxyType({}),
         within: RunPort | None = None,
     ) -> None:
         """
         Args:
             has_started: whether it is stored that the run has started; else that is stored with its first rows.
+            tried: by their keys, steps that the run waited for and that are tried again after it has read anew.
             within: the port of the run, where this is the one of a pass of a loop.
         """
         self.run = run
@@ -92,6 +95,7 @@ class RunPort:
         self._numbers: Iterator[int] = (
             within._numbers if within else count(max((step.seq for step in steps), default=-1) + 1)
         )
+        self._tried: dict[str, StepRun] = within._tried if within else dict(tried)
         self._is_pass = within is not None
         due = around.due if within else None
         self._patience = Patience(run, self.recording, around.timing, due)
@@ -115,13 +119,19 @@ class RunPort:
             if (step.key, step.action) != (key, action):
                 raise _mismatch(f"step {key!r} was to come, {step.key!r} is recorded")
         else:
-            began = self._ahead[key][0] if key in self._ahead else utc_now()
-            step = StepRun(seq=next(self._numbers), key=key, action=action, status=StepStatus.RUNNING, started_at=began)
+            step = self._new(key, action)
             self._steps.append(step)
         self._position += 1
         self._current = step
         working_on.set(working_on.get().at(key))
         return step.started_at
+
+    def _new(self, key: str, action: str) -> StepRun:
+        seq, tried = next(self._numbers), self._tried.pop(key, None)
+        if tried is not None and tried.action == action:
+            return replace(tried, seq=seq)  # how often it was tried, and since when, still counts
+        began = self._ahead[key][0] if key in self._ahead else utc_now()
+        return StepRun(seq=seq, key=key, action=action, status=StepStatus.RUNNING, started_at=began)
 
     def recorded(self, key: str) -> Mapping[str, Any] | None:
         """The outputs of a step that is over, or None."""
@@ -424,7 +434,8 @@ class RunPort:
         if status is not StepStatus.FAILED:
             step.begun_at = None  # a failed step whose sending is in doubt stays so
         step.finished_at = utc_now()
-        self.run.waiting_since = None
+        if not self._tried:  # else what it waits for is still to come
+            self.run.waiting_since = None
         self.recording.put(step, outputs)
 
 

@@ -135,3 +135,53 @@ async def test_a_step_that_comes_late_is_tried_all_the_same(engine: Any, far: An
     first = {"key": "pause", "wait": {"seconds": 0.2}}
     (run,) = await engine.accept(await engine.flow(first, make(timeout={"seconds": 0.1})))
     assert (await engine.end(run.id))["status"] == "succeeded"
+
+
+# What was read before a step grows old while the step is waited for
+
+
+READ = {"key": "seen", "action": "far.look"}
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ({"retry": {"attempts": 3, "wait": {"seconds": 0.03}, "backoff": 1}}, "outage"),
+        ({"timeout": {"seconds": 0.2}}, "timeout"),
+        ({}, "unavailable"),
+    ],
+    ids=["attempts", "timeout", "patience"],
+)
+async def test_reading_anew_before_a_try_does_not_make_it_the_first_one(
+    engine_at: Callable[..., Any], far: Any, said: dict[str, Any], code: str
+) -> None:
+    engine = await engine_at(timing=Timing(retry_first=0.01, retry_longest=0.02, patience=0.5, fresh_for=0.001))
+    far.always("make", OUTAGE)
+    (run,) = await engine.accept(await engine.flow(READ, make(**said)))
+    shown = await engine.end(run.id, within=5)
+    assert (shown["status"], shown["error"]["code"]) == ("failed", code)
+    assert far.count("look") > 1
+    assert shown["steps"][1]["attempts"] >= far.count("make") > 1
+
+
+async def test_an_invitation_that_never_comes_ends_also_a_run_that_reads_anew(
+    engine_at: Callable[..., Any], far: Any
+) -> None:
+    engine = await engine_at(timing=Timing(patience=0.2, fresh_for=0.001))
+    far.always("make", NeedsInvite("not_in_channel", "Not there", channel="C1"))
+    (run,) = await engine.accept(await engine.flow(READ, make()))
+    shown = await engine.end(run.id, within=5)
+    assert (shown["error"]["code"], far.count("look")) == ("needs_invite", 2)
+
+
+async def test_a_run_that_takes_long_to_read_all_it_needs_comes_to_an_end(
+    engine_at: Callable[..., Any], far: Any
+) -> None:
+    engine = await engine_at(timing=Timing(retry_first=0.04, fresh_for=0.02))
+    far.next("look", *[OUTAGE, None] * 8)
+    given = {"key": "given", "set": {"names": list("abcdefgh")}}
+    look = {**READ, "inputs": {"what": "{{ item }}"}}
+    loop = {"key": "all", "loop": {"each": "given.names", "steps": [look]}}
+    (run,) = await engine.accept(await engine.flow(given, loop))
+    assert (await engine.end(run.id, within=5))["status"] == "succeeded"
+    assert far.count("look") == 16
