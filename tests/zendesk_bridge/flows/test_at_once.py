@@ -193,3 +193,18 @@ async def test_whatever_a_database_and_a_service_refuse_each_item_is_done_once(
     shown = await engine.end(run.id, within=30)
     assert (shown["status"], shown["error"]) == ("succeeded", None)
     assert far.values() == {f"seen {name} {number}": 1 for name in "abcdef" for number in (1, 2)}
+
+
+async def test_done_again_from_a_step_the_other_items_begin_their_unfinished_steps_anew(engine: Any, far: Any) -> None:
+    outage = Transient("outage", "Out")
+    far.next("make", None, outage, None)
+    retry = {"attempts": 2, "wait": {"seconds": 1}}
+    (run,) = await engine.accept(await engine.flow(*loop(make(retry=retry), names=["a", "b", "c"])))
+    await engine.waits(run.id, "")
+    await engine.runner.cancel(run.id)
+    far.next("make", None, outage)
+    await engine.runner.retry_from(run.id, "all[1].made")
+    await engine.see(lambda: far.count("make") == 5)
+    await engine.runner.idle()
+    assert (await engine.shown(run.id))["status"] == "waiting", "the one that has failed has a try left"
+    assert far.values() == {"a": 2, "c": 1}
