@@ -70,6 +70,11 @@ class Patience:
         except TimeoutError as problem:
             raise _timed_out(key) from problem
 
+    @property
+    def has_limits(self) -> bool:
+        """Whether the flow says how often the step is tried, or how long it may take."""
+        return self._retry is not None or self._limit is not None
+
     def outlasts(self, problem: Permanent) -> bool:
         """Whether the flow has the step tried again although it was refused for good."""
         return self._retry is not None and problem.code in self._retry.errors

@@ -356,7 +356,8 @@ class RunPort:
         except (Permanent, NeedsInvite) as refusal:
             problem = refusal
         step.looked_at = asked
-        decision = await self._decision(step) or (policy if problem else None)
+        said = await self._decision(step)
+        decision = said or (policy if problem else None)
         if decision == "skip":
             self._end(step, StepStatus.SKIPPED, inputs, problem)
             return EMPTY
@@ -364,10 +365,13 @@ class RunPort:
             self._patience.wait(step, f"signal:{_decision_name(step)}", _in_doubt(step, problem))
         # What a look shows is how things were when it was asked.
         later = next((seconds for seconds in self._around.timing.looks if seconds > age), None)
-        if decision == "repeat":
+        if said == "repeat":
             return None
-        deadline = self._patience.deadline(step.error or _unclear(action).as_json())
-        if later is None:
+        deadline = None if decision else self._patience.deadline(step.error or _unclear(action).as_json())
+        if later is None or deadline is None:
+            if self._patience.has_limits:
+                step.begun_at = None  # it is not there: to send it is a further try
+                self._patience.again_later(step, _unclear(action))
             return None
         step.status = StepStatus.WAITING
         self.recording.put(step)

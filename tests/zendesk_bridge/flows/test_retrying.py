@@ -131,6 +131,41 @@ async def test_a_sending_in_doubt_is_looked_for_also_where_its_time_is_over(engi
     assert (shown["status"], far.values()) == ("succeeded", {"made": 1})
 
 
+async def test_what_was_not_sent_is_not_sent_any_more_where_its_time_is_over(engine: Any, far: Any) -> None:
+    far.next("make", Uncertain("no_answer", "Lost"))
+    (run,) = await engine.accept(await engine.flow(make(timeout={"seconds": 0.05})))
+    shown = await engine.end(run.id)
+    assert (shown["status"], shown["error"]["code"], far.made) == ("failed", "timeout", [])
+    assert far.calls == ["make", "find", "find", "find"]
+    await engine.runner.retry_from(run.id)
+    assert (await engine.end(run.id))["status"] == "succeeded"
+    assert far.values() == {"made": 1}
+
+
+@pytest.mark.parametrize("in_doubt", ["ask", "repeat"])
+@pytest.mark.parametrize("looking", [None, Permanent("missing_scope", "It cannot be looked up")])
+async def test_a_sending_whose_answer_was_lost_counts_as_a_try(
+    engine: Any, far: Any, in_doubt: str, looking: Exception | None
+) -> None:
+    far.always("make", Uncertain("no_answer", "Lost"))
+    far.always("find", looking)
+    retry = {"attempts": 2, "wait": {"seconds": 0.3}, "backoff": 1}
+    (run,) = await engine.accept(await engine.flow(make(retry=retry, in_doubt=in_doubt)))
+    if in_doubt == "ask" and looking:
+        for sent in (1, 2, 3):  # a person may have it sent more often
+            row = await engine.waits(run.id, "signal:decision")
+            assert far.count("make") == sent
+            await engine.runner.signal(run.id, row.waiting_for.removeprefix("signal:"), {"send": True})
+            await engine.see(lambda sent=sent: far.count("make") == sent + 1)
+            await engine.runner.idle()
+        return
+    shown = await engine.end(run.id)
+    assert (shown["status"], far.count("make")) == ("failed", 2)
+    assert "(tried 2 times)" in shown["error"]["message"]
+    first, second = (at for call, at in far.at if call == "make")
+    assert second - first >= 0.24
+
+
 async def test_a_step_that_comes_late_is_tried_all_the_same(engine: Any, far: Any) -> None:
     first = {"key": "pause", "wait": {"seconds": 0.2}}
     (run,) = await engine.accept(await engine.flow(first, make(timeout={"seconds": 0.1})))
