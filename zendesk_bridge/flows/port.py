@@ -96,7 +96,7 @@ class RunPort:
             within._numbers if within else count(max((step.seq for step in steps), default=-1) + 1)
         )
         self._tried: dict[str, StepRun] = within._tried if within else dict(tried)
-        self._is_pass = within is not None
+        self._within = within
         due = around.due if within else None
         self._patience = Patience(run, self.recording, around.timing, due)
         self._passes: tuple[RunPort, ...] = ()
@@ -112,7 +112,7 @@ class RunPort:
         if self._around.stopping():
             self.recording.flush()  # there may be no later
             raise Stopping
-        if self.halted:
+        if self.is_halted:
             raise Halted
         if self._position < len(self._steps):
             step = self._steps[self._position]
@@ -125,6 +125,11 @@ class RunPort:
         self._current = step
         working_on.set(working_on.get().at(key))
         return step.started_at
+
+    @property
+    def is_halted(self) -> bool:
+        """Whether a pass must go no further: its own, or one around it."""
+        return self.halted or (self._within is not None and self._within.is_halted)
 
     def _new(self, key: str, action: str) -> StepRun:
         seq, tried = next(self._numbers), self._tried.pop(key, None)
@@ -173,7 +178,7 @@ class RunPort:
 
     def close(self) -> None:
         """Ends what was begun ahead of its turn and is not needed any more."""
-        if not self._is_pass:
+        if self._within is None:
             self.recording.close()
         if self._meanwhile is not None:
             self._meanwhile.cancel()

@@ -208,3 +208,57 @@ async def test_done_again_from_a_step_the_other_items_begin_their_unfinished_ste
     await engine.runner.idle()
     assert (await engine.shown(run.id))["status"] == "waiting", "the one that has failed has a try left"
     assert far.values() == {"a": 2, "c": 1}
+
+
+async def test_where_an_item_fails_the_loops_inside_the_others_go_no_further(engine: Any, far: Any) -> None:
+    far.next("make", Permanent("is_archived", "Archived"))
+    far.always("make", lambda: asyncio.sleep(0.02))
+    inner = {"key": "inner", "loop": {"each": "{{ item }}", "at_once": 2, "steps": [make()]}}
+    given = {"key": "given", "set": {"rows": [["x"], list("abcdefgh")]}}
+    outer = {"key": "outer", "loop": {"each": "given.rows", "at_once": 2, "steps": [inner]}}
+    (run,) = await engine.accept(await engine.flow(given, outer))
+    shown = await engine.end(run.id)
+    assert (shown["error"]["code"], far.values()) == ("is_archived", {"a": 1, "b": 1})
+    await engine.runner.retry_from(run.id)
+    shown = await engine.end(run.id)
+    assert (shown["status"], far.values()) == ("succeeded", dict.fromkeys("xabcdefgh", 1))
+
+
+async def test_the_item_that_met_a_defect_is_the_one_that_says_so(engine: Any, far: Any) -> None:
+    gate = asyncio.Event()
+    far.next("make", gate, KeyError("internals"), lambda: gate.set())
+    (run,) = await engine.accept(await engine.flow(*loop(make(), make("more"), names=["a", "b", "c"])))
+    shown = await engine.end(run.id)
+    codes = {step["key"]: (step["error"] or {}).get("code") for step in shown["steps"]}
+    assert (shown["error"]["code"], codes["all[2].made"]) == ("internal", "internal")
+
+
+async def test_items_that_were_refused_while_the_process_ends_are_not_in_doubt(
+    engine_at: Callable[..., Any], far: Any
+) -> None:
+    gate, later = asyncio.Event(), asyncio.Event()
+
+    async def refuse() -> None:
+        await later.wait()
+        raise Transient("outage", "Out")
+
+    engine = await engine_at()
+    far.next("look", gate)
+    far.next("shout", refuse)
+    case = {
+        "when": {"all": [{"variable": "item", "operator": "is", "value": "a"}]},
+        "steps": [{"key": "seen", "action": "far.look", "inputs": {"what": "it"}}, make()],
+    }
+    branch = {"key": "way", "branch": [case], "else": [make("shouted", action="far.shout")]}
+    (run,) = await engine.accept(await engine.flow(*loop(branch, names=["a", "b"])))
+    await engine.see(lambda: far.under_way == 2)
+    stopping = asyncio.create_task(engine.runner.stop(5.0))
+    await asyncio.sleep(0.02)
+    gate.set()
+    await asyncio.sleep(0.02)
+    later.set()
+    await stopping
+    await engine.journal.close()
+    engine = await engine_at()
+    shown = await engine.end(run.id)
+    assert (shown["status"], far.values()) == ("succeeded", {"a": 1, "b": 1})
