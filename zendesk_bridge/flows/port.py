@@ -314,7 +314,7 @@ class RunPort:
         begun = self._ahead.pop(compiled.key, None)
         try:
             if begun is not None and begun[1] == inputs:
-                return await begun[2]
+                return await self._patience.in_time(compiled.key, begun[2])
             call = self._call(compiled.action, compiled.action.function, _with_wanted(compiled, inputs))
             return await self._patience.in_time(compiled.key, call)
         finally:

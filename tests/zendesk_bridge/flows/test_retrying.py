@@ -103,6 +103,17 @@ async def test_a_read_that_does_not_answer_is_given_up_when_its_time_is_over(
     assert (far.marks, far.under_way) == ({"timeout": 1}, 0)
 
 
+async def test_a_read_that_was_begun_ahead_of_its_turn_is_given_up_as_well(
+    engine: Any, far: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zendesk_bridge.flows.patience.FIRST_TRY", 0.05)
+    far.next("look", lambda: asyncio.sleep(0.02), asyncio.Event())
+    late = {"key": "late", "action": "far.look", "timeout": {"seconds": 0.05}}
+    (run,) = await engine.accept(await engine.flow({"key": "seen", "action": "far.look"}, late))
+    shown = await engine.end(run.id)
+    assert (shown["error"]["code"], far.count("look"), far.under_way) == ("timeout", 2, 0)
+
+
 async def test_after_a_long_downtime_a_step_whose_time_is_over_is_not_done(
     engine_at: Callable[..., Any], far: Any
 ) -> None:
