@@ -30,7 +30,7 @@ from zendesk_bridge.flows.errors import (
 from zendesk_bridge.flows.interpreter import EMPTY, Pass
 from zendesk_bridge.flows.journal import Journal
 from zendesk_bridge.flows.model import CUT_SHORT, DECISION, Run, StepRun, StepStatus, parse_time, rfc3339, utc_now
-from zendesk_bridge.flows.patience import Patience
+from zendesk_bridge.flows.patience import AtRest, Patience
 from zendesk_bridge.flows.pauses import Halted, Stopping, Suspended, Timing
 from zendesk_bridge.flows.recording import Recording
 from zendesk_bridge.flows.together import together
@@ -59,8 +59,16 @@ class Surroundings:
     observe: Observe = unobserved
     # When the effects under way were begun, by the clock that nobody sets: run and step to seconds.
     begun: dict[tuple[str, int], float] = field(default_factory=dict)
-    # The same of when steps are tried again: a run may be woken for another pass of a loop.
-    due: dict[tuple[str, int], float] = field(default_factory=dict)
+    # Steps that wait in passes of a loop: their runs may be woken for other passes.
+    at_rest: AtRest = field(default_factory=dict)
+    # Whether what a run waits for has come since that moment, by the same clock.
+    was_woken: Callable[[str, float], bool] = lambda name, since: False
+
+    def forget(self, run_id: str) -> None:
+        """After a run has ended."""
+        for key in [key for key in (*self.begun, *self.at_rest) if key[0] == run_id]:
+            self.begun.pop(key, None)
+            self.at_rest.pop(key, None)
 
 
 class RunPort:
@@ -97,8 +105,8 @@ class RunPort:
         )
         self._tried: dict[str, StepRun] = within._tried if within else dict(tried)
         self._within = within
-        due = around.due if within else None
-        self._patience = Patience(run, self.recording, around.timing, due)
+        at_rest = around.at_rest if within else None
+        self._patience = Patience(run, self.recording, around.timing, at_rest, around.was_woken)
         self._passes: tuple[RunPort, ...] = ()
         #: Set where a pass must go no further: another of its loop has failed, or has ended the run.
         self.halted = False
@@ -382,7 +390,7 @@ class RunPort:
         self.recording.put(step)
         until = utc_now() + dt.timedelta(seconds=later - self._age(step))
         note = f"looks whether {step.key!r} was done; its answer was lost"
-        raise Suspended(until=min(until, deadline), note=note)
+        raise self._patience.resting(step, Suspended(until=min(until, deadline), note=note))
 
     def _age(self, step: StepRun) -> float:
         """Seconds since an effect was begun. Of one that an earlier process began, only the wall clock tells."""

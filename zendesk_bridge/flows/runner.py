@@ -90,6 +90,7 @@ class Runner:
             broke=broke,
             observe=observe,
             stopping=lambda: self._stopping,
+            was_woken=self._was_woken,
         )
         self._compiled: dict[tuple[str, int], CompiledFlow] = {}
         self._ready: deque[tuple[str, _Loaded | None]] = deque()
@@ -232,6 +233,7 @@ class Runner:
             self._cancelled.discard(run_id)
             self._enqueue(run_id, None)  # it goes on from its rows, if there is a way to go
             raise
+        self._around.forget(run_id)
         self._cancelled.discard(run_id)
         self._waker.poke()  # it may have been in the way of another
         self._settle()

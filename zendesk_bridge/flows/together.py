@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from zendesk_bridge.flows.errors import Permanent, StorageError
 from zendesk_bridge.flows.model import DECISION, utc_now
+from zendesk_bridge.flows.patience import LOOK_AGAIN
 from zendesk_bridge.flows.pauses import Halted, Stopping, Suspended
 
 if TYPE_CHECKING:
     from zendesk_bridge.flows.interpreter import Pass
     from zendesk_bridge.flows.port import RunPort
-
-#: Where passes wait for several things, a run can name one of them only: it looks after the others so often.
-LOOK_AGAIN = dt.timedelta(seconds=60)
 
 
 async def together(port: RunPort, passes: Mapping[str, Pass], at_once: int) -> list[dict[str, Any]]:
@@ -95,7 +93,7 @@ def _as_one(port: RunPort, pauses: list[Suspended]) -> Suspended:
     first = min(pauses, key=_rank)
     moments = [pause.until for pause in pauses if pause.until is not None]
     if len(named) > 1:
-        moments.append(utc_now() + LOOK_AGAIN)
+        moments.append(utc_now() + dt.timedelta(seconds=LOOK_AGAIN))
     if first.error is not None:
         port.run.waiting_since = port.run.waiting_since or utc_now()
     return Suspended(

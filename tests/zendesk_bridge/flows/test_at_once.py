@@ -262,3 +262,60 @@ async def test_items_that_were_refused_while_the_process_ends_are_not_in_doubt(
     engine = await engine_at()
     shown = await engine.end(run.id)
     assert (shown["status"], far.values()) == ("succeeded", {"a": 1, "b": 1})
+
+
+def first_and_others(first: dict[str, Any], *others: dict[str, Any]) -> dict[str, Any]:
+    case = {"when": {"all": [{"variable": "index", "operator": "is", "value": 1}]}, "steps": [first]}
+    return {"key": "way", "branch": [case], "else": list(others)}
+
+
+UNINVITED = NeedsInvite("not_in_channel", "Not there", channel="C1")
+
+
+@pytest.mark.parametrize("waits_for", ["invitation", "look", "limit of a look", "decision"])
+async def test_an_item_that_waits_calls_nobody_each_time_that_another_is_tried(
+    engine_at: Callable[..., Any], far: Any, waits_for: str
+) -> None:
+    engine = await engine_at(timing=Timing(looks=(0.5, 0.6), retry_first=0.02, retry_longest=0.02, patience=60.0))
+    far.always("mark", Transient("outage", "Out"))
+    far.next("make", UNINVITED if waits_for == "invitation" else Uncertain("no_answer", "Lost"))
+    if waits_for == "limit of a look":
+        far.always("find", Transient("ratelimited", "Slow down", retry_after=60, limit=True))
+    if waits_for == "decision":
+        far.always("find", Permanent("missing_scope", "It cannot be looked up"))
+    way = first_and_others(make(), make("marked", action="far.mark"))
+    (run,) = await engine.accept(await engine.flow(*loop(way, names=["a", "b"])))
+    await engine.see(lambda: far.count("mark") >= 8)
+    assert (far.count("make"), far.count("find")) == (1, waits_for != "invitation")
+    far.always("mark", None)
+    if waits_for == "invitation":
+        await engine.runner.wake("invite:")
+    elif waits_for == "decision":
+        row = await engine.waits(run.id, "signal:decision")
+        await engine.runner.signal(run.id, row.waiting_for.removeprefix("signal:"), {"send": True})
+    if waits_for != "limit of a look":
+        assert (await engine.end(run.id, within=5))["status"] == "succeeded"
+        assert far.values() == {"a": 1}
+
+
+async def test_an_invitation_that_comes_while_another_item_is_at_work_is_not_missed(engine: Any, far: Any) -> None:
+    gate = asyncio.Event()
+    far.next("make", UNINVITED)
+    far.next("mark", gate, Transient("outage", "Out"))
+    way = first_and_others(make(), make("marked", action="far.mark"), make("again", action="far.mark"))
+    (run,) = await engine.accept(await engine.flow(*loop(way, names=["a", "b"])))
+    await engine.see(lambda: far.calls.count("make") == 1 and far.under_way == 1)
+    await engine.runner.wake("invite:C1")
+    gate.set()
+    assert (await engine.end(run.id, within=5))["status"] == "succeeded"
+    assert far.values() == {"a": 1}
+
+
+async def test_what_an_item_waited_for_is_forgotten_when_its_run_is_cancelled(engine: Any, far: Any) -> None:
+    far.next("make", UNINVITED)
+    (run,) = await engine.accept(await engine.flow(*loop(make(), names=["a", "b"])))
+    await engine.waits(run.id, "invite:C1")
+    await engine.runner.cancel(run.id)
+    assert (engine.runner._around.at_rest, engine.runner._around.begun) == ({}, {})
+    await engine.runner.retry_from(run.id)
+    assert (await engine.end(run.id))["status"] == "succeeded"
