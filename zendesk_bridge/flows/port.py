@@ -300,6 +300,8 @@ class RunPort:
             else:
                 outputs = await self._read_or_set(compiled, inputs)
         except NeedsInvite as problem:
+            if step.error and step.error["code"] == "needs_invite":
+                step.attempts -= 1  # it was looked again whether it is invited, and that may be often
             self._patience.wait(step, f"invite:{problem.channel}", {**problem.as_json(), "code": "needs_invite"})
         except Credentials as problem:
             self._around.broke(problem)

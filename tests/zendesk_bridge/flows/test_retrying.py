@@ -73,6 +73,19 @@ async def test_what_was_not_tried_does_not_count(engine: Any, far: Any) -> None:
     assert (shown["status"], shown["steps"][0]["attempts"]) == ("succeeded", 2)
 
 
+async def test_looking_again_for_an_invitation_uses_up_no_tries(engine: Any, far: Any) -> None:
+    uninvited = NeedsInvite("not_in_channel", "Not there", channel="C1")
+    far.next("make", *[uninvited] * 4, OUTAGE)
+    (run,) = await engine.accept(await engine.flow(make(retry={"attempts": 3, "wait": {"seconds": 0.01}})))
+    for asked in range(1, 5):
+        await engine.waits(run.id, "invite:C1")
+        assert far.count("make") == asked
+        await engine.runner.wake("invite:C1")
+        await engine.see(lambda asked=asked: far.count("make") > asked)
+        await engine.runner.idle()
+    assert (await engine.end(run.id))["status"] == "succeeded"
+
+
 @pytest.mark.parametrize(
     "problem",
     [
