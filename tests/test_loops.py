@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from driving import until
 
 from bolt_app.sandbox import SlackServer
 from bolt_app.sandbox.limits import Limits
@@ -79,9 +79,7 @@ async def test_items_posted_at_once_to_one_channel_arrive_once_each_and_within_i
     connector = await start(list(range(12)), POST)
     slack.state.calls.clear()
     await zendesk.assign(people.GRINDER, people.NOOR)
-    async with asyncio.timeout(40):
-        while len(slack.state.posted(SUPPORT.id)) < 12:
-            await asyncio.sleep(0.05)
+    await until(lambda: len(slack.state.posted(SUPPORT.id)) == 12, within=40)
     await connector.sides.bridge.idle()
     assert await statuses(connector) == ["succeeded"]
     texts = Counter(message.text for message in slack.state.posted(SUPPORT.id))
