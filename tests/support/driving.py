@@ -83,9 +83,9 @@ class Drive:
         return SlackDelivery(SIGNING_SECRET, f"{self.connector.url}/slack/events", self.slack.state)
 
 
-async def until(holds: Callable[[], bool]) -> None:
+async def until(holds: Callable[[], bool], within: float = 8.0) -> None:
     """Waits until something is so."""
-    async with asyncio.timeout(8):
+    async with asyncio.timeout(within):
         while not holds():  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.01)
 

@@ -41,15 +41,14 @@ def retry(connection: sqlite3.Connection, run_id: str, key: str | None) -> Run:
     if run.status is RunStatus.SUCCEEDED and key is None:
         raise ConnectorError("succeeded", "The run has succeeded", hint="Nothing is left to be done again.")
     steps = store.select_steps(connection, run_id)
-    if key is None:
-        # A step that is in doubt keeps its mark, and is looked for before it is sent again.
-        again = [step for step in steps if not step.is_over and step.begun_at is None]
-    else:
-        again = _from(key, steps, store.select_definition(connection, run.flow, run.version))
-    if key and not again:
+    chosen = [] if key is None else _from(key, steps, store.select_definition(connection, run.flow, run.version))
+    if key and not chosen:
         raise NotFound("no_step", f"The run has no step {key!r}")
+    # A step that is in doubt keeps its mark, and is looked for before it is sent again.
+    again = {step.seq for step in steps if not step.is_over and step.begun_at is None}
+    again |= {step.seq for step in chosen}
     if again:
-        store.delete_steps(connection, run_id, [step.seq for step in again])
+        store.delete_steps(connection, run_id, again)
         run.retries += 1
     run.status, run.finished_at, run.error, run.note = RunStatus.QUEUED, None, None, None
     run.waiting_since = None

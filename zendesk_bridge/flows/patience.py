@@ -6,7 +6,8 @@ import asyncio
 import datetime as dt
 import random
 import time
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from zendesk_bridge.flows.definition import ActionStep, Retry
@@ -21,23 +22,48 @@ LONGEST_WAIT = 3600.0
 FIRST_TRY = 1.0
 #: So much before its time a step may be tried again, in seconds.
 EARLY = 0.05
+#: Where a run waits for several things, it can name one of them only: it looks after the others so often, in seconds.
+LOOK_AGAIN = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resting:
+    """A step of a pass that waits while its run is woken for others. Times are by the clock that nobody sets."""
+
+    # When it was tried.
+    since: float
+    # When it is tried again, and when the run wakes for it.
+    due: float
+    wakes: float
+    pause: Suspended
+
+
+#: Steps that wait, by their run and number.
+AtRest = dict[tuple[str, int], Resting]
 
 
 class Patience:
     """What a run, or a pass of a loop in it, has with the step that it is at."""
 
     def __init__(
-        self, run: Run, recording: Recording, timing: Timing, due: dict[tuple[str, int], float] | None
+        self,
+        run: Run,
+        recording: Recording,
+        timing: Timing,
+        at_rest: AtRest | None,
+        was_woken: Callable[[str, float], bool],
     ) -> None:
         """
         Args:
-            due: when steps are tried again, by the clock that nobody sets: run and step to seconds. None where the
-                run is woken for this step alone.
+            at_rest: the steps that wait. None where the run is woken for this step alone.
+            was_woken: whether what a step waits for has come since.
         """
         self._run = run
         self._recording = recording
         self._timing = timing
-        self._due = due
+        self._at_rest = at_rest
+        self._was_woken = was_woken
+        self._tried_at = time.monotonic()
         self._retry: Retry | None = None
         # Until when the step may take.
         self._limit: dt.datetime | None = None
@@ -47,18 +73,22 @@ class Patience:
         self._retry = said.retry
         timeout = said.timeout.total if said.timeout else None
         self._limit = None if timeout is None else step.started_at + dt.timedelta(seconds=timeout)
-        if step.status is not StepStatus.WAITING or step.begun_at is not None:
-            return  # a first try is always made, and what is in doubt is looked for
-        if self._limit is not None and utc_now() >= self._limit:
-            raise _timed_out(step.key, step.error)
-        left = self._due.get((self._run.id, step.seq), 0.0) - time.monotonic() if self._due else 0.0
-        if left > EARLY:
-            raise Suspended(until=utc_now() + dt.timedelta(seconds=left), error=step.error)
+        self._tried_at = now = time.monotonic()
+        if step.status is not StepStatus.WAITING:
+            return  # a first try is always made
+        if self._limit is not None and step.begun_at is None and utc_now() >= self._limit:
+            raise _timed_out(step.key, step.error)  # what is in doubt is looked for all the same
+        rest = self._at_rest.get((self._run.id, step.seq)) if self._at_rest else None
+        if rest is None or rest.due - now <= EARLY:
+            return
+        name = rest.pause.waiting_for
+        if name is None or not self._was_woken(name, rest.since):
+            raise rest.pause.again(utc_now() + dt.timedelta(seconds=rest.wakes - now))
 
     def ends(self, step: StepRun) -> None:
         """The step is done with."""
-        if self._due:
-            self._due.pop((self._run.id, step.seq), None)
+        if self._at_rest:
+            self._at_rest.pop((self._run.id, step.seq), None)
 
     async def in_time(self, key: str, call: Awaitable[Mapping[str, Any]]) -> Mapping[str, Any]:
         """What a call answers, if it does so in time. Not for one that sends something: that is waited for."""
@@ -70,6 +100,11 @@ class Patience:
         except TimeoutError as problem:
             raise _timed_out(key) from problem
 
+    @property
+    def has_limits(self) -> bool:
+        """Whether the flow says how often the step is tried, or how long it may take."""
+        return self._retry is not None or self._limit is not None
+
     def outlasts(self, problem: Permanent) -> bool:
         """Whether the flow has the step tried again although it was refused for good."""
         return self._retry is not None and problem.code in self._retry.errors
@@ -79,7 +114,8 @@ class Patience:
         timing, retry = self._timing, self._retry
         if isinstance(problem, Paced):
             step.attempts -= 1  # nothing was tried; and it is woken sooner, when its turn has come
-            self.wait(step, None, problem.as_json(), (problem.retry_after or 0.0) * 1.5 + timing.turn_margin)
+            seconds = (problem.retry_after or 0.0) * 1.5 + timing.turn_margin
+            self.wait(step, None, problem.as_json(), seconds, rests=False)
         tried = step.attempts + 1
         if retry is not None and tried >= retry.attempts:
             times = "once" if tried == 1 else f"{tried} times"
@@ -93,14 +129,22 @@ class Patience:
         if isinstance(problem, Transient) and problem.retry_after is not None:
             wait = max(problem.retry_after, first)  # some say 0, and mean it
         code = "limit" if limited else "retry" if isinstance(problem, Permanent) else "unavailable"
-        if self._due is not None:
-            self._due[self._run.id, step.seq] = time.monotonic() + wait
         self.wait(step, None, {**problem.as_json(), "code": code}, wait)
 
     def wait(
-        self, step: StepRun, waiting_for: str | None, error: dict[str, str], seconds: float | None = None
+        self,
+        step: StepRun,
+        waiting_for: str | None,
+        error: dict[str, str],
+        seconds: float | None = None,
+        *,
+        rests: bool = True,
     ) -> NoReturn:
-        """Records that the step waits. A run waits for one thing for so long only. Raises Suspended, Permanent."""
+        """Records that the step waits. A run waits for one thing for so long only. Raises Suspended, Permanent.
+
+        Args:
+            rests: whether it is not tried before its time, where the run is woken for another.
+        """
         deadline = self.deadline(error)
         if self._limit is not None and step.begun_at is None:
             if utc_now() >= self._limit:
@@ -111,7 +155,18 @@ class Patience:
         step.attempts += 1
         self._recording.put(step)
         until = deadline if seconds is None else min(utc_now() + dt.timedelta(seconds=seconds), deadline)
-        raise Suspended(until=until, waiting_for=waiting_for, error=error)
+        pause = Suspended(until=until, waiting_for=waiting_for, error=error)
+        raise self.resting(step, pause) if rests else pause
+
+    def resting(self, step: StepRun, pause: Suspended) -> Suspended:
+        """A pause that the step keeps, although its run may be woken for another."""
+        if self._at_rest is not None and pause.until is not None:
+            now = time.monotonic()
+            wakes = now + (pause.until - utc_now()).total_seconds()
+            due = min(wakes, now + LOOK_AGAIN) if pause.waiting_for else wakes
+            rest = Resting(since=self._tried_at, due=due, wakes=wakes, pause=pause)
+            self._at_rest[self._run.id, step.seq] = rest
+        return pause
 
     def deadline(self, error: Mapping[str, str]) -> dt.datetime:
         """Until when the run may wait. Raises Permanent where that is over."""

@@ -41,6 +41,10 @@ class Suspended(Exception):
         self.error = error
         self.note = note
 
+    def again(self, until: dt.datetime) -> Suspended:
+        """The same, until another moment."""
+        return Suspended(until=until, waiting_for=self.waiting_for, error=self.error, note=self.note)
+
 
 class Halted(Exception):
     """A pass of a loop goes no further: another has failed, or has ended the run."""

@@ -7,8 +7,9 @@ import datetime as dt
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import BaseModel
@@ -29,7 +30,7 @@ from zendesk_bridge.flows.errors import (
 from zendesk_bridge.flows.interpreter import EMPTY, Pass
 from zendesk_bridge.flows.journal import Journal
 from zendesk_bridge.flows.model import CUT_SHORT, DECISION, Run, StepRun, StepStatus, parse_time, rfc3339, utc_now
-from zendesk_bridge.flows.patience import Patience
+from zendesk_bridge.flows.patience import AtRest, Patience
 from zendesk_bridge.flows.pauses import Halted, Stopping, Suspended, Timing
 from zendesk_bridge.flows.recording import Recording
 from zendesk_bridge.flows.together import together
@@ -58,8 +59,16 @@ class Surroundings:
     observe: Observe = unobserved
     # When the effects under way were begun, by the clock that nobody sets: run and step to seconds.
     begun: dict[tuple[str, int], float] = field(default_factory=dict)
-    # The same of when steps are tried again: a run may be woken for another pass of a loop.
-    due: dict[tuple[str, int], float] = field(default_factory=dict)
+    # Steps that wait in passes of a loop: their runs may be woken for other passes.
+    at_rest: AtRest = field(default_factory=dict)
+    # Whether what a run waits for has come since that moment, by the same clock.
+    was_woken: Callable[[str, float], bool] = lambda name, since: False
+
+    def forget(self, run_id: str) -> None:
+        """After a run has ended."""
+        for key in [key for key in (*self.begun, *self.at_rest) if key[0] == run_id]:
+            self.begun.pop(key, None)
+            self.at_rest.pop(key, None)
 
 
 class RunPort:
@@ -72,11 +81,13 @@ class RunPort:
         around: Surroundings,
         *,
         has_started: bool = True,
+        tried: Mapping[str, StepRun] = MappingProxyType({}),
         within: RunPort | None = None,
     ) -> None:
         """
         Args:
             has_started: whether it is stored that the run has started; else that is stored with its first rows.
+            tried: by their keys, steps that the run waited for and that are tried again after it has read anew.
             within: the port of the run, where this is the one of a pass of a loop.
         """
         self.run = run
@@ -92,9 +103,10 @@ class RunPort:
         self._numbers: Iterator[int] = (
             within._numbers if within else count(max((step.seq for step in steps), default=-1) + 1)
         )
-        self._is_pass = within is not None
-        due = around.due if within else None
-        self._patience = Patience(run, self.recording, around.timing, due)
+        self._tried: dict[str, StepRun] = within._tried if within else dict(tried)
+        self._within = within
+        at_rest = around.at_rest if within else None
+        self._patience = Patience(run, self.recording, around.timing, at_rest, around.was_woken)
         self._passes: tuple[RunPort, ...] = ()
         #: Set where a pass must go no further: another of its loop has failed, or has ended the run.
         self.halted = False
@@ -108,20 +120,31 @@ class RunPort:
         if self._around.stopping():
             self.recording.flush()  # there may be no later
             raise Stopping
-        if self.halted:
+        if self.is_halted:
             raise Halted
         if self._position < len(self._steps):
             step = self._steps[self._position]
             if (step.key, step.action) != (key, action):
                 raise _mismatch(f"step {key!r} was to come, {step.key!r} is recorded")
         else:
-            began = self._ahead[key][0] if key in self._ahead else utc_now()
-            step = StepRun(seq=next(self._numbers), key=key, action=action, status=StepStatus.RUNNING, started_at=began)
+            step = self._new(key, action)
             self._steps.append(step)
         self._position += 1
         self._current = step
         working_on.set(working_on.get().at(key))
         return step.started_at
+
+    @property
+    def is_halted(self) -> bool:
+        """Whether a pass must go no further: its own, or one around it."""
+        return self.halted or (self._within is not None and self._within.is_halted)
+
+    def _new(self, key: str, action: str) -> StepRun:
+        seq, tried = next(self._numbers), self._tried.pop(key, None)
+        if tried is not None and tried.action == action:
+            return replace(tried, seq=seq)  # how often it was tried, and since when, still counts
+        began = self._ahead[key][0] if key in self._ahead else utc_now()
+        return StepRun(seq=seq, key=key, action=action, status=StepStatus.RUNNING, started_at=began)
 
     def recorded(self, key: str) -> Mapping[str, Any] | None:
         """The outputs of a step that is over, or None."""
@@ -163,7 +186,7 @@ class RunPort:
 
     def close(self) -> None:
         """Ends what was begun ahead of its turn and is not needed any more."""
-        if not self._is_pass:
+        if self._within is None:
             self.recording.close()
         if self._meanwhile is not None:
             self._meanwhile.cancel()
@@ -277,6 +300,8 @@ class RunPort:
             else:
                 outputs = await self._read_or_set(compiled, inputs)
         except NeedsInvite as problem:
+            if step.error and step.error["code"] == "needs_invite":
+                step.attempts -= 1  # it was looked again whether it is invited, and that may be often
             self._patience.wait(step, f"invite:{problem.channel}", {**problem.as_json(), "code": "needs_invite"})
         except Credentials as problem:
             self._around.broke(problem)
@@ -299,7 +324,7 @@ class RunPort:
         begun = self._ahead.pop(compiled.key, None)
         try:
             if begun is not None and begun[1] == inputs:
-                return await begun[2]
+                return await self._patience.in_time(compiled.key, begun[2])
             call = self._call(compiled.action, compiled.action.function, _with_wanted(compiled, inputs))
             return await self._patience.in_time(compiled.key, call)
         finally:
@@ -346,7 +371,8 @@ class RunPort:
         except (Permanent, NeedsInvite) as refusal:
             problem = refusal
         step.looked_at = asked
-        decision = await self._decision(step) or (policy if problem else None)
+        said = await self._decision(step)
+        decision = said or (policy if problem else None)
         if decision == "skip":
             self._end(step, StepStatus.SKIPPED, inputs, problem)
             return EMPTY
@@ -354,16 +380,19 @@ class RunPort:
             self._patience.wait(step, f"signal:{_decision_name(step)}", _in_doubt(step, problem))
         # What a look shows is how things were when it was asked.
         later = next((seconds for seconds in self._around.timing.looks if seconds > age), None)
-        if decision == "repeat":
+        if said == "repeat":
             return None
-        deadline = self._patience.deadline(step.error or _unclear(action).as_json())
-        if later is None:
+        deadline = None if decision else self._patience.deadline(step.error or _unclear(action).as_json())
+        if later is None or deadline is None:
+            if self._patience.has_limits:
+                step.begun_at = None  # it is not there: to send it is a further try
+                self._patience.again_later(step, _unclear(action))
             return None
         step.status = StepStatus.WAITING
         self.recording.put(step)
         until = utc_now() + dt.timedelta(seconds=later - self._age(step))
         note = f"looks whether {step.key!r} was done; its answer was lost"
-        raise Suspended(until=min(until, deadline), note=note)
+        raise self._patience.resting(step, Suspended(until=min(until, deadline), note=note))
 
     def _age(self, step: StepRun) -> float:
         """Seconds since an effect was begun. Of one that an earlier process began, only the wall clock tells."""
@@ -424,7 +453,8 @@ class RunPort:
         if status is not StepStatus.FAILED:
             step.begun_at = None  # a failed step whose sending is in doubt stays so
         step.finished_at = utc_now()
-        self.run.waiting_since = None
+        if not self._tried:  # else what it waits for is still to come
+            self.run.waiting_since = None
         self.recording.put(step, outputs)
 
 

@@ -8,7 +8,7 @@ import sqlite3
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from zendesk_bridge.flows import changes, store, turns
@@ -19,7 +19,7 @@ from zendesk_bridge.flows.definition import CONTROL
 from zendesk_bridge.flows.errors import ConnectorError, Credentials, NotFound, StorageError
 from zendesk_bridge.flows.interpreter import interpret
 from zendesk_bridge.flows.journal import Journal
-from zendesk_bridge.flows.model import Event, Run, RunStatus, StepRun, utc_now
+from zendesk_bridge.flows.model import Event, Run, RunStatus, StepRun, StepStatus, utc_now
 from zendesk_bridge.flows.pauses import Stopping, Suspended, Timing
 from zendesk_bridge.flows.port import Observe, RunPort, Surroundings, unobserved
 from zendesk_bridge.flows.waker import Waker
@@ -44,6 +44,8 @@ class _Loaded:
     run: Run
     event: Event
     steps: list[StepRun]
+    # Steps that the run waited for, by their keys, where it begins anew because what it has read is old.
+    tried: dict[str, StepRun] = field(default_factory=dict)
     # By the clock that nobody sets: when the event came, or the run was taken up again.
     arrived: float
 
@@ -88,6 +90,7 @@ class Runner:
             broke=broke,
             observe=observe,
             stopping=lambda: self._stopping,
+            was_woken=self._was_woken,
         )
         self._compiled: dict[tuple[str, int], CompiledFlow] = {}
         self._ready: deque[tuple[str, _Loaded | None]] = deque()
@@ -230,6 +233,7 @@ class Runner:
             self._cancelled.discard(run_id)
             self._enqueue(run_id, None)  # it goes on from its rows, if there is a way to go
             raise
+        self._around.forget(run_id)
         self._cancelled.discard(run_id)
         self._waker.poke()  # it may have been in the way of another
         self._settle()
@@ -357,6 +361,7 @@ class Runner:
                     return loaded
             if self._is_stale(loaded):
                 # Nothing was done yet but reading: the ticket may have another assignee by now.
+                loaded.tried = {step.key: step for step in loaded.steps if step.status is StepStatus.WAITING}
                 numbers, loaded.steps = [step.seq for step in loaded.steps], []
                 await self._journal.write(lambda connection: store.delete_steps(connection, run_id, numbers))
             await self._advance(loaded)
@@ -380,7 +385,8 @@ class Runner:
         only_read = all(action is not None and action.effect == "read" for _, action in over)
         if not only_read or any(step.begun_at for step in loaded.steps):
             return False
-        age = max(((utc_now() - step.started_at).total_seconds() for step, _ in over), default=0.0)
+        # The newest counts: a run that reads much, and waits its turn in between, would begin anew for ever.
+        age = min(((utc_now() - step.started_at).total_seconds() for step, _ in over), default=0.0)
         asleep_only = loaded.run.waiting_for is None
         return bool(over) and age > self._around.timing.fresh_for * (10 if asleep_only else 1)
 
@@ -389,7 +395,8 @@ class Runner:
         run, began, before = loaded.run, time.monotonic(), loaded.run.status
         run.status, run.started_at = RunStatus.RUNNING, run.started_at or utc_now()
         run.wake_at = run.waiting_for = run.error = run.note = None
-        port = RunPort(run, loaded.steps, self._around, has_started=before is not RunStatus.QUEUED)
+        has_started = before is not RunStatus.QUEUED
+        port = RunPort(run, loaded.steps, self._around, has_started=has_started, tried=loaded.tried)
         if before is RunStatus.WAITING:
             started = store.run_row(run)
             self._journal.write(lambda connection: store.update_run_row(connection, started))

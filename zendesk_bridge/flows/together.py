@@ -5,31 +5,31 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from zendesk_bridge.flows.errors import Permanent, StorageError
 from zendesk_bridge.flows.model import DECISION, utc_now
+from zendesk_bridge.flows.patience import LOOK_AGAIN
 from zendesk_bridge.flows.pauses import Halted, Stopping, Suspended
 
 if TYPE_CHECKING:
     from zendesk_bridge.flows.interpreter import Pass
     from zendesk_bridge.flows.port import RunPort
 
-#: Where passes wait for several things, a run can name one of them only: it looks after the others so often.
-LOOK_AGAIN = dt.timedelta(seconds=60)
-
 
 async def together(port: RunPort, passes: Mapping[str, Pass], at_once: int) -> list[dict[str, Any]]:
     """Does the passes of a loop, so many at a time; one that waits counts. Returns their results in order.
 
-    Where a pass fails, or ends the run, those under way end the step they are at, and no more begin.
+    Where a pass fails, or ends the run, those under way end the step they are at, and no more begin; the same where
+    that is so of a loop around this one.
 
     Args:
         passes: by what the keys of their steps begin with.
 
     Raises:
         Suspended: all that can go on have ended, some wait.
+        Halted: a loop around this one goes no further.
         Exception: what ended the first pass that did not end well.
     """
     ports = port.branch_off(passes)
@@ -37,10 +37,10 @@ async def together(port: RunPort, passes: Mapping[str, Pass], at_once: int) -> l
     under_way: dict[asyncio.Future[dict[str, Any]], str] = {}
     results: dict[str, dict[str, Any]] = {}
     pauses: dict[str, Suspended] = {}
-    ends: list[Exception] = []
+    ends: dict[str, Exception] = {}
     try:
         while True:
-            while to_come and not ends and len(under_way) + len(pauses) < at_once:
+            while to_come and not ends and not port.is_halted and len(under_way) + len(pauses) < at_once:
                 place, work = to_come.popleft()
                 under_way[asyncio.ensure_future(work(ports[place]))] = place
             if not under_way:
@@ -56,7 +56,7 @@ async def together(port: RunPort, passes: Mapping[str, Pass], at_once: int) -> l
                 except Halted:
                     pass
                 except Exception as problem:
-                    ends.append(problem)
+                    ends[place] = problem
                     for each in ports.values():
                         each.halted = True
     finally:
@@ -66,20 +66,25 @@ async def together(port: RunPort, passes: Mapping[str, Pass], at_once: int) -> l
         for each in ports.values():
             each.close()
     if ends:
-        raise _of(ends, [each for place, each in ports.items() if place not in results])
+        raise _of(port, ends, {place: each for place, each in ports.items() if place not in results})
+    if port.is_halted:
+        raise Halted
     if pauses:
         raise _as_one(port, [pauses[place] for place in passes if place in pauses])
     return [results[place] for place in passes]
 
 
-def _of(ends: list[Exception], unfinished: Iterable[RunPort]) -> Exception:
+def _of(port: RunPort, ends: Mapping[str, Exception], unfinished: Mapping[str, RunPort]) -> Exception:
     """What the run ends with; what else was under way has ended with it."""
-    stopped = next((each for each in ends if isinstance(each, StorageError | Stopping)), None)
+    stopped = next((each for each in ends.values() if isinstance(each, StorageError | Stopping)), None)
     if stopped is not None:
+        port.recording.flush()  # what the others came to meanwhile
         return stopped
-    for port in unfinished:
-        port.abandon(Permanent("halted", "Another item of the loop has ended the run", hint="See the other items."))
-    return ends[0]
+    place, problem = next(iter(ends.items()))
+    for other, each in unfinished.items():
+        if other != place:
+            each.abandon(Permanent("halted", "Another item of the loop has ended the run", hint="See the other items."))
+    return problem
 
 
 def _as_one(port: RunPort, pauses: list[Suspended]) -> Suspended:
@@ -88,7 +93,7 @@ def _as_one(port: RunPort, pauses: list[Suspended]) -> Suspended:
     first = min(pauses, key=_rank)
     moments = [pause.until for pause in pauses if pause.until is not None]
     if len(named) > 1:
-        moments.append(utc_now() + LOOK_AGAIN)
+        moments.append(utc_now() + dt.timedelta(seconds=LOOK_AGAIN))
     if first.error is not None:
         port.run.waiting_since = port.run.waiting_since or utc_now()
     return Suspended(

@@ -193,3 +193,129 @@ async def test_whatever_a_database_and_a_service_refuse_each_item_is_done_once(
     shown = await engine.end(run.id, within=30)
     assert (shown["status"], shown["error"]) == ("succeeded", None)
     assert far.values() == {f"seen {name} {number}": 1 for name in "abcdef" for number in (1, 2)}
+
+
+async def test_done_again_from_a_step_the_other_items_begin_their_unfinished_steps_anew(engine: Any, far: Any) -> None:
+    outage = Transient("outage", "Out")
+    far.next("make", None, outage, None)
+    retry = {"attempts": 2, "wait": {"seconds": 1}}
+    (run,) = await engine.accept(await engine.flow(*loop(make(retry=retry), names=["a", "b", "c"])))
+    await engine.waits(run.id, "")
+    await engine.runner.cancel(run.id)
+    far.next("make", None, outage)
+    await engine.runner.retry_from(run.id, "all[1].made")
+    await engine.see(lambda: far.count("make") == 5)
+    await engine.runner.idle()
+    assert (await engine.shown(run.id))["status"] == "waiting", "the one that has failed has a try left"
+    assert far.values() == {"a": 2, "c": 1}
+
+
+async def test_where_an_item_fails_the_loops_inside_the_others_go_no_further(engine: Any, far: Any) -> None:
+    far.next("make", Permanent("is_archived", "Archived"))
+    far.always("make", lambda: asyncio.sleep(0.02))
+    inner = {"key": "inner", "loop": {"each": "{{ item }}", "at_once": 2, "steps": [make()]}}
+    given = {"key": "given", "set": {"rows": [["x"], list("abcdefgh")]}}
+    outer = {"key": "outer", "loop": {"each": "given.rows", "at_once": 2, "steps": [inner]}}
+    (run,) = await engine.accept(await engine.flow(given, outer))
+    shown = await engine.end(run.id)
+    assert (shown["error"]["code"], far.values()) == ("is_archived", {"a": 1, "b": 1})
+    await engine.runner.retry_from(run.id)
+    shown = await engine.end(run.id)
+    assert (shown["status"], far.values()) == ("succeeded", dict.fromkeys("xabcdefgh", 1))
+
+
+async def test_the_item_that_met_a_defect_is_the_one_that_says_so(engine: Any, far: Any) -> None:
+    gate = asyncio.Event()
+    far.next("make", gate, KeyError("internals"), lambda: gate.set())
+    (run,) = await engine.accept(await engine.flow(*loop(make(), make("more"), names=["a", "b", "c"])))
+    shown = await engine.end(run.id)
+    codes = {step["key"]: (step["error"] or {}).get("code") for step in shown["steps"]}
+    assert (shown["error"]["code"], codes["all[2].made"]) == ("internal", "internal")
+
+
+async def test_items_that_were_refused_while_the_process_ends_are_not_in_doubt(
+    engine_at: Callable[..., Any], far: Any
+) -> None:
+    gate, later = asyncio.Event(), asyncio.Event()
+
+    async def refuse() -> None:
+        await later.wait()
+        raise Transient("outage", "Out")
+
+    engine = await engine_at()
+    far.next("look", gate)
+    far.next("shout", refuse)
+    case = {
+        "when": {"all": [{"variable": "item", "operator": "is", "value": "a"}]},
+        "steps": [{"key": "seen", "action": "far.look", "inputs": {"what": "it"}}, make()],
+    }
+    branch = {"key": "way", "branch": [case], "else": [make("shouted", action="far.shout")]}
+    (run,) = await engine.accept(await engine.flow(*loop(branch, names=["a", "b"])))
+    await engine.see(lambda: far.under_way == 2)
+    stopping = asyncio.create_task(engine.runner.stop(5.0))
+    await asyncio.sleep(0.02)
+    gate.set()
+    await asyncio.sleep(0.02)
+    later.set()
+    await stopping
+    await engine.journal.close()
+    engine = await engine_at()
+    shown = await engine.end(run.id)
+    assert (shown["status"], far.values()) == ("succeeded", {"a": 1, "b": 1})
+
+
+def first_and_others(first: dict[str, Any], *others: dict[str, Any]) -> dict[str, Any]:
+    case = {"when": {"all": [{"variable": "index", "operator": "is", "value": 1}]}, "steps": [first]}
+    return {"key": "way", "branch": [case], "else": list(others)}
+
+
+UNINVITED = NeedsInvite("not_in_channel", "Not there", channel="C1")
+
+
+@pytest.mark.parametrize("waits_for", ["invitation", "look", "limit of a look", "decision"])
+async def test_an_item_that_waits_calls_nobody_each_time_that_another_is_tried(
+    engine_at: Callable[..., Any], far: Any, waits_for: str
+) -> None:
+    engine = await engine_at(timing=Timing(looks=(0.5, 0.6), retry_first=0.02, retry_longest=0.02, patience=60.0))
+    far.always("mark", Transient("outage", "Out"))
+    far.next("make", UNINVITED if waits_for == "invitation" else Uncertain("no_answer", "Lost"))
+    if waits_for == "limit of a look":
+        far.always("find", Transient("ratelimited", "Slow down", retry_after=60, limit=True))
+    if waits_for == "decision":
+        far.always("find", Permanent("missing_scope", "It cannot be looked up"))
+    way = first_and_others(make(), make("marked", action="far.mark"))
+    (run,) = await engine.accept(await engine.flow(*loop(way, names=["a", "b"])))
+    await engine.see(lambda: far.count("mark") >= 8)
+    assert (far.count("make"), far.count("find")) == (1, waits_for != "invitation")
+    far.always("mark", None)
+    if waits_for == "invitation":
+        await engine.runner.wake("invite:")
+    elif waits_for == "decision":
+        row = await engine.waits(run.id, "signal:decision")
+        await engine.runner.signal(run.id, row.waiting_for.removeprefix("signal:"), {"send": True})
+    if waits_for != "limit of a look":
+        assert (await engine.end(run.id, within=5))["status"] == "succeeded"
+        assert far.values() == {"a": 1}
+
+
+async def test_an_invitation_that_comes_while_another_item_is_at_work_is_not_missed(engine: Any, far: Any) -> None:
+    gate = asyncio.Event()
+    far.next("make", UNINVITED)
+    far.next("mark", gate, Transient("outage", "Out"))
+    way = first_and_others(make(), make("marked", action="far.mark"), make("again", action="far.mark"))
+    (run,) = await engine.accept(await engine.flow(*loop(way, names=["a", "b"])))
+    await engine.see(lambda: far.calls.count("make") == 1 and far.under_way == 1)
+    await engine.runner.wake("invite:C1")
+    gate.set()
+    assert (await engine.end(run.id, within=5))["status"] == "succeeded"
+    assert far.values() == {"a": 1}
+
+
+async def test_what_an_item_waited_for_is_forgotten_when_its_run_is_cancelled(engine: Any, far: Any) -> None:
+    far.next("make", UNINVITED)
+    (run,) = await engine.accept(await engine.flow(*loop(make(), names=["a", "b"])))
+    await engine.waits(run.id, "invite:C1")
+    await engine.runner.cancel(run.id)
+    assert (engine.runner._around.at_rest, engine.runner._around.begun) == ({}, {})
+    await engine.runner.retry_from(run.id)
+    assert (await engine.end(run.id))["status"] == "succeeded"

@@ -98,6 +98,55 @@ async def test_a_crash_at_any_moment_leaves_every_effect_done_once(
     assert at > (9 if stop else 13), "moments; some writes share one, as they happen to meet"
 
 
+def _make(key: str, what: str, **more: Any) -> dict[str, Any]:
+    return {"key": key, "action": "far.make", "inputs": {"what": what}, **more}
+
+
+_SECOND = {"all": [{"variable": "index", "operator": "is", "value": 2}]}
+_INNER = {"each": "given.inner", "at_once": 2, "steps": [_make("both", "{{ item }} in b")]}
+_AT_ONCE = (
+    {"key": "given", "set": {"names": ["a", "b", "c"], "inner": ["x", "y"]}},
+    {
+        "key": "all",
+        "loop": {
+            "each": "given.names",
+            "at_once": 2,
+            "steps": [
+                {"key": "seen", "action": "far.look", "inputs": {"what": "{{ item }}"}},
+                {
+                    "key": "way",
+                    "branch": [{"when": _SECOND, "steps": [{"key": "inner", "loop": _INNER}]}],
+                    "else": [_make("single", "{{ seen.value }}")],
+                },
+                {"key": "wrong", "action": "far.look", "on_error": [_make("instead", "instead of {{ item }}")]},
+            ],
+        },
+    },
+    _make("after", "after {{ all.count }}"),
+)
+
+
+async def test_a_crash_at_any_moment_among_items_at_once_leaves_every_effect_done_once(
+    engine_at: Callable[..., Any], far: Any
+) -> None:
+    """Loops and branches inside the items, and steps that are done about an error."""
+    made = ["seen a", "x in b", "y in b", "seen c", *(f"instead of {name}" for name in "abc"), "after 3"]
+    timing = Timing(looks=(0.01, 0.02), retry_first=0.01)
+    at = 0
+    while True:
+        at += 1
+        far.made.clear()
+        far.power = type(far.power)(at)
+        if await _until_it_dies(await engine_at(timing=timing, resume=False), _AT_ONCE, f"event{at}"):
+            break
+        engine = await engine_at(timing=timing, resume=False)
+        shown = await _accept_and_end(engine, _AT_ONCE, f"event{at}")
+        assert (shown["status"], shown["error"]) == ("succeeded", None), at
+        assert far.values() == dict.fromkeys(made, 1), at
+        await engine.close()
+    assert at > 25
+
+
 def _never() -> dict[str, Any]:
     return {"variable": "two.value", "operator": "is", "value": "something else"}
 
