@@ -288,7 +288,11 @@ async def test_an_event_of_the_past_is_run_again_as_a_new_run(
     assert started != run_ids[0]
     assert len(slack.state.messages_to(NOOR.id)) == 2
     said = await type_in("runs", "replay", "no-such-event")
-    assert (said.code, "There is no event 'no-such-event'" in said.err) == (1, True)
+    assert (said.code, "There is no event, and no run, whose id begins with" in said.err) == (1, True)
+    for beginning in (event[:8], run_ids[0], f"{event[:8]}:not", started):
+        assert (await type_in("runs", "replay", beginning)).code == 0
+    tried = await type_in("flows", "test", RECIPE, "--past", event[:8], "--sandbox")
+    assert (tried.code, tried.err) == (0, "")
     await connector.sides.bridge.request("deactivate", {"key": RECIPE}, "a test")
     assert "No active flow wants this event" in (await type_in("runs", "replay", event)).err
     assert (await type_in("runs", "replay", event, "--flow", RECIPE)).code == 0
