@@ -141,7 +141,7 @@ def runs(rows: list[dict[str, Any]], *, are_all: bool = True) -> None:
         return
     console = terminal.open_console()
     short = console.is_terminal
-    ids = _shortest([row["id"] for row in rows]) if short else [row["id"] for row in rows]
+    ids = _shortened([row["id"] for row in rows]) if short else [row["id"] for row in rows]
     table = terminal.new_table(
         "Run", "Flow", "Status", "Started", "Took", "Remark", whole=("Status", "Started", "Took")
     )
@@ -165,16 +165,29 @@ def failures(groups: list[dict[str, Any]]) -> None:
         terminal.say(f"  zendesk-connector runs show {group['run']}", "dim")
 
 
-def _shortest(ids: list[str], least: int = 8) -> list[str]:
-    """The beginning of each id that no other of them has."""
-    in_order = sorted(ids)
+def _shortened(ids: list[str]) -> list[str]:
+    """Each id cut to what still names it: the event's beginning, and the flow's where its event has several runs."""
+    flows: dict[str, set[str]] = {}
+    for event, _, flow in (run_id.partition(":") for run_id in ids):
+        flows.setdefault(event, set()).add(flow)
+    short_events = _beginnings({*flows}, least=8)
+    short_flows = {event: _beginnings(each, least=1) for event, each in flows.items() if len(each) > 1}
+    return [
+        short_events[event] + (f":{short_flows[event][flow]}" if event in short_flows else "")
+        for event, _, flow in (run_id.partition(":") for run_id in ids)
+    ]
+
+
+def _beginnings(names: set[str], *, least: int) -> dict[str, str]:
+    """The beginning of each name that no other of them has."""
+    in_order = sorted(names)
     result = {}
     for before, this, after in zip(["", *in_order], in_order, [*in_order[1:], ""], strict=False):
         length = least
         while length < len(this) and (before.startswith(this[:length]) or after.startswith(this[:length])):
             length += 1
         result[this] = this[:length]
-    return [result[each] for each in ids]
+    return result
 
 
 def run_begin(row: Mapping[str, Any]) -> None:

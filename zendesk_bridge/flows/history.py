@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 import sqlite3
 import sys
 from dataclasses import dataclass, replace
@@ -94,7 +95,8 @@ def list_failures(connection: sqlite3.Connection, wanted: Wanted) -> list[dict[s
         step = connection.execute(
             "select key from steps where run_id = ? and status = 'failed' order by seq desc limit 1", (row["id"],)
         ).fetchone()
-        where = step["key"] if step else None
+        # What fails in one pass of a loop and in another has failed in the same step.
+        where = re.sub(r"\[\d+\]", "[*]", step["key"]) if step else None
         group = groups.setdefault(
             (row["flow"], where, error["code"]),
             {"flow": row["flow"], "step": where, **error, "count": 0, "last_at": row["finished_at"], "run": row["id"]},
