@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from bolt_app.commands import terminal
-from bolt_app.commands.values import as_read, as_text, in_a_line, present, took
+from bolt_app.commands.values import as_read, in_a_line, lines_of, present
+from bolt_app.views.words import took
 from zendesk_bridge.flows.model import Problem
 
-#: From this width on, tables show what else there is.
-_WIDE = 120
+#: From this width on, there is room for what else tables show.
+_WIDE = 150
 
 #: Said of runs and flows that nothing moves on.
 NOTHING_RUNS = "No connector is running: nothing happens until `zendesk-connector serve` is started."
@@ -71,7 +72,7 @@ def flows(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         last = row["last_run"]
         state = "active" if row["active"] else "inactive" if row["version"] or row["problem"] else "deleted"
-        when = f"{last['status']} {terminal.when(last['started_at'], short=not wide)}" if last else "never"
+        when = f"{last['status']} {terminal.when(last['started_at'], short=console.is_terminal)}" if last else "never"
         cells = [row["key"], row["name"], state, when, *([str(row["steps"]), row["trigger"] or ""] if wide else [])]
         table.add_row(*(terminal.cell(cell) for cell in cells))
     terminal.print_table(console, table)
@@ -245,7 +246,7 @@ def _step_line(row: dict[str, Any]) -> None:
         (f"{terminal.clean(row['key'])}  ", "bold"),
         (f"{terminal.clean(row['action'])}  ", "dim"),
         (terminal.clean(row["status"]).replace("_", " "), colour),
-        (f"  {took(row['started_at'], row['finished_at'])}", "dim"),
+        (f"  {took(row['started_at'], row['finished_at'])}".rstrip(), "dim"),
     )
     terminal.open_console().print(words)
 
@@ -322,11 +323,9 @@ def _pairs(title: str, values: Mapping[str, Any]) -> None:
 
     console = terminal.open_console()
     for name, value in present(values):
-        text = terminal.clean(as_text(value)).rstrip("\n")
-        if "\n" in text:
-            text = "\n" + "\n".join(f"  {line}".rstrip() for line in text.split("\n"))
-        for line in Text.assemble((f"{title} {terminal.clean(name)}: ", "dim"), text).wrap(
-            console, max(console.width - 4, 20)
-        ):
-            line.rstrip()
-            console.print(Text("    ").append_text(line) if line.plain else line, soft_wrap=True)
+        for head, text in lines_of(f"{title} {name}", value):
+            indent = "    " + (head if head.isspace() else "")
+            words = Text.assemble(("" if head.isspace() else head, "dim"), text)
+            for line in words.wrap(console, max(console.width - len(indent), 20)):
+                line.rstrip()
+                console.print(Text(indent).append_text(line) if line.plain else line, soft_wrap=True)
