@@ -11,7 +11,9 @@ from bolt_app.cli import commands
 from bolt_app.composition import wire
 from bolt_app.settings import Settings
 from zendesk_bridge import recipes
+from zendesk_bridge.flows.compiled import compile_flow
 from zendesk_bridge.flows.files import read_flow
+from zendesk_bridge.rehearsal import parse_cases, rehearse
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -63,6 +65,32 @@ def test_the_files_it_draws_exist() -> None:
             folder = ROOT / line.strip()
         for name in re.findall(r"[\w]+(?:\.py|/)", line) if line.startswith(" ") else ():
             assert (folder / name).exists(), f"{folder.name}/{name}"
+
+
+def test_every_module_is_in_the_drawing() -> None:
+    chapter = README.partition("## How it is built")[2].partition("\n## ")[0]
+    words = set(re.findall(r"\w+", chapter.partition("```")[2].partition("```")[0]))
+    folders = ("bolt_app", "zendesk_bridge", "zendesk_bridge/flows")
+    names = [path.stem for folder in folders for path in (ROOT / folder).glob("*.py")]
+    assert sorted({*names} - words - {"__init__"}) == []
+
+
+def test_every_link_within_it_leads_to_a_heading() -> None:
+    headings = re.findall(r"^#+ (.*)$", README, re.MULTILINE)
+    anchors = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    assert [link for link in re.findall(r"\]\(#([^)]+)\)", README) if link not in anchors] == []
+
+
+async def test_the_test_it_shows_fits_the_flow_it_shows() -> None:
+    text = README.partition("# yaml-language-server")[2].partition("```")[0].partition("\n")[2]
+    tests = "tests:" + README.partition("```yaml\ntests:")[2].partition("```")[0]
+    catalog = wire(Settings.model_construct()).bridge.catalog
+    flow = read_flow(text, "notify-assigned-agents.yml", catalog).flow
+    cases = parse_cases(tests, "notify-assigned-agents.test.yml")
+    assert flow is not None
+    assert isinstance(cases, list)
+    results = [await rehearse(compile_flow(flow, 1, catalog), case, catalog) for case in cases]
+    assert [result["differences"] for result in results] == [[]]
 
 
 def test_the_flow_it_shows_is_good() -> None:

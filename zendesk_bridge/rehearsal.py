@@ -153,10 +153,10 @@ def _differences(
     if expect.error is not None and (error is None or error.code != expect.error):
         yield f"error: {expect.error} was expected, {error.code if error else 'there is none'}"
     if expect.note is not None and note != expect.note:
-        yield f"note: {expect.note!r} was expected, {note!r}"
+        yield f"note: {expect.note!r} was expected, {_shown(note)}"
     made = [step["key"] for step in steps if step["status"] == "not_sent"]
     if expect.calls is not None and made != expect.calls:
-        yield f"calls: {', '.join(expect.calls) or 'none'} were expected, {', '.join(made) or 'none'}"
+        yield f"calls: expected {', '.join(expect.calls) or 'none'}; there were {', '.join(made) or 'none'}"
     by_key = {step["key"]: step for step in steps}
     for key, became in expect.steps.items():
         found = by_key[key]["status"].replace("not_sent", "succeeded") if key in by_key else "did not run"
@@ -167,7 +167,11 @@ def _differences(
         for name, value in inputs.items():
             found = given.get(name)
             if found != value and str(found).strip() != str(value).strip():
-                yield f"step {key}, input {name}: {value!r} was expected, {found!r}"
+                yield f"step {key}, input {name}: {value!r} was expected, {_shown(found)}"
+
+
+def _shown(value: object) -> str:
+    return "there is none" if value is None else repr(value)
 
 
 class _Port(UnrecordedPort):

@@ -77,7 +77,7 @@ class Trials:
 
     async def past_event(self, text: str) -> Event:
         """An event of the history, for a test: by how its id begins, or that of one of its runs. Raises NotFound."""
-        return trial.of_the_past(await self._read(lambda connection: history.event_beginning_with(connection, text)))
+        return trial.of_the_past(await self._read(lambda connection: history.event(connection, text)[0]))
 
     async def flow_to_test(self, key: str, *, as_written: bool) -> CompiledFlow:
         """A flow as its file is now, or as the database has it. Raises NotFound, FlowError."""

@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from bolt_app.commands import terminal
-from bolt_app.commands.values import as_read, as_text, in_a_line, present, took
+from bolt_app.commands.values import as_read, in_a_line, lines_of, present
+from bolt_app.views.words import took
 from zendesk_bridge.flows.model import Problem
 
-#: From this width on, tables show what else there is.
-_WIDE = 120
+#: From this width on, there is room for what else tables show.
+_WIDE = 150
 
 #: Said of runs and flows that nothing moves on.
 NOTHING_RUNS = "No connector is running: nothing happens until `zendesk-connector serve` is started."
@@ -71,7 +72,7 @@ def flows(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         last = row["last_run"]
         state = "active" if row["active"] else "inactive" if row["version"] or row["problem"] else "deleted"
-        when = f"{last['status']} {terminal.when(last['started_at'], short=not wide)}" if last else "never"
+        when = f"{last['status']} {terminal.when(last['started_at'], short=console.is_terminal)}" if last else "never"
         cells = [row["key"], row["name"], state, when, *([str(row["steps"]), row["trigger"] or ""] if wide else [])]
         table.add_row(*(terminal.cell(cell) for cell in cells))
     terminal.print_table(console, table)
@@ -141,7 +142,7 @@ def runs(rows: list[dict[str, Any]], *, are_all: bool = True) -> None:
         return
     console = terminal.open_console()
     short = console.is_terminal
-    ids = _shortest([row["id"] for row in rows]) if short else [row["id"] for row in rows]
+    ids = _shortened([row["id"] for row in rows]) if short else [row["id"] for row in rows]
     table = terminal.new_table(
         "Run", "Flow", "Status", "Started", "Took", "Remark", whole=("Status", "Started", "Took")
     )
@@ -165,16 +166,29 @@ def failures(groups: list[dict[str, Any]]) -> None:
         terminal.say(f"  zendesk-connector runs show {group['run']}", "dim")
 
 
-def _shortest(ids: list[str], least: int = 8) -> list[str]:
-    """The beginning of each id that no other of them has."""
-    in_order = sorted(ids)
+def _shortened(ids: list[str]) -> list[str]:
+    """Each id cut to what still names it: the event's beginning, and the flow's where its event has several runs."""
+    flows: dict[str, set[str]] = {}
+    for event, _, flow in (run_id.partition(":") for run_id in ids):
+        flows.setdefault(event, set()).add(flow)
+    short_events = _beginnings({*flows}, least=8)
+    short_flows = {event: _beginnings(each, least=1) for event, each in flows.items() if len(each) > 1}
+    return [
+        short_events[event] + (f":{short_flows[event][flow]}" if event in short_flows else "")
+        for event, _, flow in (run_id.partition(":") for run_id in ids)
+    ]
+
+
+def _beginnings(names: set[str], *, least: int) -> dict[str, str]:
+    """The beginning of each name that no other of them has."""
+    in_order = sorted(names)
     result = {}
     for before, this, after in zip(["", *in_order], in_order, [*in_order[1:], ""], strict=False):
         length = least
         while length < len(this) and (before.startswith(this[:length]) or after.startswith(this[:length])):
             length += 1
         result[this] = this[:length]
-    return [result[each] for each in ids]
+    return result
 
 
 def run_begin(row: Mapping[str, Any]) -> None:
@@ -232,7 +246,7 @@ def _step_line(row: dict[str, Any]) -> None:
         (f"{terminal.clean(row['key'])}  ", "bold"),
         (f"{terminal.clean(row['action'])}  ", "dim"),
         (terminal.clean(row["status"]).replace("_", " "), colour),
-        (f"  {took(row['started_at'], row['finished_at'])}", "dim"),
+        (f"  {took(row['started_at'], row['finished_at'])}".rstrip(), "dim"),
     )
     terminal.open_console().print(words)
 
@@ -309,11 +323,9 @@ def _pairs(title: str, values: Mapping[str, Any]) -> None:
 
     console = terminal.open_console()
     for name, value in present(values):
-        text = terminal.clean(as_text(value)).rstrip("\n")
-        if "\n" in text:
-            text = "\n" + "\n".join(f"  {line}".rstrip() for line in text.split("\n"))
-        for line in Text.assemble((f"{title} {terminal.clean(name)}: ", "dim"), text).wrap(
-            console, max(console.width - 4, 20)
-        ):
-            line.rstrip()
-            console.print(Text("    ").append_text(line) if line.plain else line, soft_wrap=True)
+        for head, text in lines_of(f"{title} {name}", value):
+            indent = "    " + (head if head.isspace() else "")
+            words = Text.assemble(("" if head.isspace() else head, "dim"), text)
+            for line in words.wrap(console, max(console.width - len(indent), 20)):
+                line.rstrip()
+                console.print(Text(indent).append_text(line) if line.plain else line, soft_wrap=True)

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bolt_app.commands import display, terminal
-from bolt_app.commands.values import as_read, in_a_line, is_empty, lines_of, present, took
+from bolt_app.commands.values import as_read, in_a_line, is_empty, lines_of, present
+from bolt_app.views.words import took
 from zendesk_bridge.flows.outline import Outline, Way
 
 if TYPE_CHECKING:

@@ -89,7 +89,7 @@ def failures(
 
 
 def replay(
-    event_id: Annotated[str, typer.Argument(metavar="EVENT", help="The event's id, as `runs show` has it.")],
+    event_id: Annotated[str, typer.Argument(metavar="EVENT", help="The event's id or a run's, or its beginning.")],
     flow: Annotated[
         str | None, typer.Option(metavar="KEY", help="Only this flow, active or not; else all active ones it starts.")
     ] = None,

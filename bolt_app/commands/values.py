@@ -8,7 +8,6 @@ from typing import Any
 
 from bolt_app.commands import terminal
 from bolt_app.text import plain
-from zendesk_bridge.flows.model import parse_time
 
 Values = Mapping[str, Any]
 
@@ -57,11 +56,3 @@ def lines_of(name: str, value: Any) -> Iterator[tuple[str, str]]:
     yield head.rstrip(), ""
     for line in text.split("\n"):
         yield "  ", line.rstrip()
-
-
-def took(started: str | None, finished: str | None) -> str:
-    """How long something took; empty where that is not known."""
-    if not started or not finished:
-        return ""
-    seconds = (parse_time(finished) - parse_time(started)).total_seconds()
-    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"

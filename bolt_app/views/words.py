@@ -74,13 +74,19 @@ def when(moment: str | None) -> str:
 
 
 def took(started: str | None, finished: str | None) -> str:
-    """How long something took: `120 ms`, `3.2 s`, `4 min`; nothing where it has not ended."""
+    """How long something took: `120 ms`, `3.2 s`, `4 min`, `5 h 3 min`, `2 d 4 h`; nothing where it has not ended."""
     if not started or not finished:
         return ""
     seconds = max(0.0, (parse_time(finished) - parse_time(started)).total_seconds())
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
-    return f"{seconds:.1f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    minutes = round(seconds / 60)
+    if minutes < 120:
+        return f"{minutes} min"
+    hours = minutes // 60
+    return f"{hours} h {minutes % 60} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
 
 
 def mark(status: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 import sqlite3
 import sys
 from dataclasses import dataclass, replace
@@ -94,7 +95,8 @@ def list_failures(connection: sqlite3.Connection, wanted: Wanted) -> list[dict[s
         step = connection.execute(
             "select key from steps where run_id = ? and status = 'failed' order by seq desc limit 1", (row["id"],)
         ).fetchone()
-        where = step["key"] if step else None
+        # What fails in one pass of a loop and in another has failed in the same step.
+        where = re.sub(r"\[\d+\]", "[*]", step["key"]) if step else None
         group = groups.setdefault(
             (row["flow"], where, error["code"]),
             {"flow": row["flow"], "step": where, **error, "count": 0, "last_at": row["finished_at"], "run": row["id"]},
@@ -111,11 +113,7 @@ def show_run(connection: sqlite3.Connection, prefix: str) -> dict[str, Any]:
         prefix: how the id begins; or how the event's id begins, a colon, and how the flow's key begins.
     """
     database = Database(connection)
-    beginning, _, flow = prefix.partition(":")
-    found = _beginning_with(database, prefix) or [
-        row for row in _beginning_with(database, beginning) if row["flow"].startswith(flow)
-    ]
-    found = [row for row in found if row["id"] == prefix] or found
+    found = _named(database, prefix)
     if not found:
         raise NotFound("no_run", f"There is no run {prefix!r}", hint="`zendesk-connector runs list` names them.")
     if len(found) > 1:
@@ -146,47 +144,54 @@ def show_run(connection: sqlite3.Connection, prefix: str) -> dict[str, Any]:
     return run
 
 
+def _named(database: Database, text: str) -> list[dict[str, Any]]:
+    """The runs whose id is a text or begins with it, or that it names by the beginnings of event and flow."""
+    beginning, _, flow = text.partition(":")
+    found = _beginning_with(database, text) or [
+        row for row in _beginning_with(database, beginning) if row["flow"].startswith(flow)
+    ]
+    return [row for row in found if row["id"] == text] or found
+
+
 def _beginning_with(database: Database, prefix: str) -> list[dict[str, Any]]:
     # A range, unlike `like`, uses the index and knows no wildcards.
     beyond = prefix + chr(sys.maxunicode)
     return list(database.query(f"{_RUN} where runs.id between ? and ? order by runs.id limit 20", [prefix, beyond]))
 
 
-def event(connection: sqlite3.Connection, event_id: str) -> tuple[Event, str]:
-    """An event by its own id, or by the id the service gave it; and that one. Raises NotFound."""
-    row = connection.execute(
-        "select * from events where id = :id or service_id = :id order by received_at limit 1", {"id": event_id}
-    ).fetchone()
-    found = select_event(connection, row["id"]) if row else None
-    if found is None:
-        hint = "`zendesk-connector runs show RUN` names a run's event."
-        raise NotFound("no_event", f"There is no event {event_id!r}", hint=hint)
-    return found, row["service_id"] or row["id"]
+def event(connection: sqlite3.Connection, text: str) -> tuple[Event, str]:
+    """An event of the past, and the id that the service gave it.
 
+    Args:
+        text: that id, its own, or that of one of its runs; whole, or how it begins.
 
-def event_beginning_with(connection: sqlite3.Connection, text: str) -> Event:
-    """An event by its own id or the one the service gave it, whole or how it begins; or by the id of one of its runs.
-
-    Raises NotFound where there is none, or several.
+    Raises:
+        NotFound: there is none, or several.
     """
+    database = Database(connection)
+    # What was run again has the service's id of the first: of those it is the first.
     found = list(
-        Database(connection).query(
-            "select id, service_id, subject, received_at from events where id between :text and :beyond"
-            " or service_id between :text and :beyond"
-            " or id in (select event_id from runs where runs.id between :text and :beyond)"
-            " order by received_at desc limit 20",
-            {"text": text, "beyond": text + chr(sys.maxunicode)},
+        database.query(
+            "select id, coalesce(service_id, id) as name, subject, min(received_at) as first_at from events"
+            " where id between :text and :beyond or service_id between :text and :beyond"
+            " or id in (select event_id from runs where runs.id in (select value from json_each(:runs)))"
+            " group by name order by first_at desc limit 20",
+            {
+                "text": text,
+                "beyond": text + chr(sys.maxunicode),
+                "runs": json.dumps([run["id"] for run in _named(database, text)]),
+            },
         )
     )
-    found = [row for row in found if text in (row["id"], row["service_id"])] or found
+    found = [row for row in found if text in (row["id"], row["name"])] or found
     if len(found) > 1:
-        some = ", ".join(f"{row['service_id'] or row['id']} ({row['subject']})" for row in found[:5])
+        some = ", ".join(f"{row['name']} ({row['subject']})" for row in found[:5])
         raise NotFound("ambiguous", f"Several events begin with {text!r}", hint=f"Give more of the id: {some}.")
     event = select_event(connection, found[0]["id"]) if found and text else None
     if event is None:
         hint = "`zendesk-connector runs list` names runs: the id of one will do."
         raise NotFound("no_event", f"There is no event, and no run, whose id begins with {text!r}", hint=hint)
-    return event
+    return event, found[0]["name"]
 
 
 def list_flows(

@@ -81,7 +81,7 @@ async def test_tests_beside_a_flow_are_run_without_any_service(folder: Path, typ
 WRONG = {
     'calls: ["each[1].tell", "each[2].tell"]': (
         "calls: []",
-        "calls: none were expected, each[1].tell, each[2].tell",
+        "calls: expected none; there were each[1].tell, each[2].tell",
     ),
     "{message: 2 billing}": ("{message: billing}", "input message: 'billing' was expected, '2 billing'"),
     "note: not urgent": ("note: urgent", "note: 'urgent' was expected, 'not urgent'"),

@@ -19,6 +19,21 @@ Type = Callable[..., Awaitable[Any]]
 StartConnector = Callable[..., Awaitable[Connector]]
 
 RECIPE = "notify-assigned-agents"
+SECOND = """
+key: second
+name: A second flow of the same trigger
+active: true
+trigger: {event: zendesk.ticket_agent_assignment_changed}
+steps:
+  - key: each
+    loop:
+      each: "{{ trigger.tags }}"
+      steps:
+        - key: find
+          action: slack.find_user
+          only_if: {all: [{variable: item, operator: contains, value: [hardware, billing]}]}
+          inputs: {email: "nobody@acme.example"}
+"""
 
 
 @pytest.fixture
@@ -69,6 +84,28 @@ async def test_a_terminal_gets_ids_it_has_room_for_and_they_work(
     short = [word for line in lines if (word := line.split(" ")[0]) and run_ids[1].startswith(word)]
     assert [len(word) for word in short] == [8]
     assert (await type_in("runs", "show", short[0], "--json")).json["id"] == run_ids[1]
+
+
+@pytest.fixture
+async def second(shell: Path, connector: Connector, type_in: Type) -> None:
+    """There is another flow of the same trigger."""
+    (shell / "flows").mkdir()
+    (shell / "flows" / "second.yml").write_text(SECOND, encoding="utf-8")
+    assert (await type_in("flows", "sync")).code == 0
+
+
+async def test_two_flows_of_one_event_have_short_ids_too(
+    run_ids: list[str], second: None, connector: Connector, zendesk: ZendeskServer, terminal: None, type_in: Type
+) -> None:
+    told = await zendesk.assign(people.GRINDER, people.BEN)
+    await connector.sides.bridge.idle()
+    event = told.event["id"]
+    words = [line.split(" ")[0] for line in (await type_in("runs", "list")).screen]
+    assert [word for word in words if event.startswith(word.partition(":")[0]) and word] == [
+        f"{event[:8]}:s",
+        f"{event[:8]}:n",
+    ]
+    assert (await type_in("runs", "show", f"{event[:8]}:s", "--json")).json["id"] == f"{event}:second"
 
 
 async def test_a_run_is_shown_step_by_step(run_ids: list[str], type_in: Type) -> None:
@@ -277,6 +314,19 @@ async def test_failures_are_grouped_by_what_failed(
     assert "No failed runs." in (await type_in("runs", "failures", "--ticket", "101")).out
 
 
+async def test_a_step_that_fails_in_any_pass_of_a_loop_has_failed_in_one_way(
+    second: None, connector: Connector, zendesk: ZendeskServer, type_in: Type
+) -> None:
+    for ticket in (people.GRINDER, people.MARKUP):
+        await zendesk.assign(ticket, people.NOOR)
+        await connector.sides.bridge.idle()
+    failed = (await type_in("runs", "list", "--status", "failed", "--json")).json
+    steps = [(await type_in("runs", "show", run["id"], "--json")).json["steps"] for run in failed]
+    assert [each[-1]["key"] for each in steps] == ["each[1].find", "each[2].find"]
+    (group,) = (await type_in("runs", "failures", "--json")).json
+    assert (group["step"], group["count"]) == ("each[*].find", 2)
+
+
 async def test_an_event_of_the_past_is_run_again_as_a_new_run(
     run_ids: list[str], connector: Connector, slack: SlackServer, type_in: Type
 ) -> None:
@@ -288,7 +338,11 @@ async def test_an_event_of_the_past_is_run_again_as_a_new_run(
     assert started != run_ids[0]
     assert len(slack.state.messages_to(NOOR.id)) == 2
     said = await type_in("runs", "replay", "no-such-event")
-    assert (said.code, "There is no event 'no-such-event'" in said.err) == (1, True)
+    assert (said.code, "There is no event, and no run, whose id begins with" in said.err) == (1, True)
+    for beginning in (event[:8], run_ids[0], f"{event[:8]}:not", started):
+        assert (await type_in("runs", "replay", beginning)).code == 0
+    tried = await type_in("flows", "test", RECIPE, "--past", event[:8], "--sandbox")
+    assert (tried.code, tried.err) == (0, "")
     await connector.sides.bridge.request("deactivate", {"key": RECIPE}, "a test")
     assert "No active flow wants this event" in (await type_in("runs", "replay", event)).err
     assert (await type_in("runs", "replay", event, "--flow", RECIPE)).code == 0

@@ -150,6 +150,8 @@ def test_times_and_cuts() -> None:
     at = "2026-11-23T08:15:30.000000Z"
     later = ("2026-11-23T08:15:30.120000Z", "2026-11-23T08:15:33.200000Z", "2026-11-23T08:19:30.000000Z")
     assert [took(at, end) for end in later] == ["120 ms", "3.2 s", "4 min"]
+    assert took(at, "2026-11-23T13:18:30.000000Z") == "5 h 3 min"
+    assert took(at, "2026-11-25T12:15:30.000000Z") == "2 d 4 h"
     assert took(at, None) == ""
     assert took(later[0], at) == "0 ms"  # the clock was set back
     assert cut("abc &amp; d", 7) == "abc …"
