@@ -26,6 +26,7 @@ from zendesk_bridge.flows.errors import ConnectorError, FlowError, Permanent
 from zendesk_bridge.flows.filters import as_text
 from zendesk_bridge.flows.model import utc_now
 from zendesk_bridge.flows.moments import moment_of, next_time_of_day
+from zendesk_bridge.flows.pauses import Ended
 
 #: What a skipped step leaves: every variable of it is empty.
 EMPTY: Mapping[str, Any] = {}
@@ -76,14 +77,6 @@ class Port(Protocol):
         """Records that a step failed and the run goes on; returns what later steps see of it."""
 
 
-class _Ended(Exception):
-    """The run ends here, as succeeded."""
-
-    def __init__(self, note: str) -> None:
-        super().__init__(note)
-        self.note = note
-
-
 async def interpret(flow: CompiledFlow, trigger: Values, port: Port) -> str | None:
     """Runs a flow through a port, from the first step that is not recorded.
 
@@ -95,7 +88,7 @@ async def interpret(flow: CompiledFlow, trigger: Values, port: Port) -> str | No
     """
     try:
         await _Walk(port, {"trigger": trigger}).through(flow.steps)
-    except _Ended as end:
+    except Ended as end:
         return end.note
     return None
 
@@ -122,7 +115,7 @@ class _Walk:
         self._place = place
 
     async def through(self, block: Block) -> None:
-        """Runs steps one after the other. Raises ConnectorError, _Ended."""
+        """Runs steps one after the other. Raises ConnectorError, Ended."""
         port, variables = self._port, self._variables
         for each in block:
             key = self._place + each.key
@@ -144,7 +137,7 @@ class _Walk:
                         await port.skip(key, each.action_id, {}, None)
                     # The process may have ended between the skipped step and the end of its run.
                     if each.stops:
-                        raise _Ended(f"ended before {key!r}: its conditions do not hold")
+                        raise Ended(f"ended before {key!r}: its conditions do not hold")
                     continue
                 if not isinstance(each, CompiledAction):
                     variables[each.key] = await self._control(each, values, outputs)
@@ -189,7 +182,7 @@ class _Walk:
     async def _control(
         self, each: CompiledStep, values: Values, recorded: Mapping[str, Any] | None
     ) -> Mapping[str, Any]:
-        """Does a step that says what happens next. Raises FlowError, _Ended, _Told."""
+        """Does a step that says what happens next. Raises FlowError, Ended, _Told."""
         key, port = self._place + each.key, self._port
         match each:
             case CompiledBranch():
@@ -206,7 +199,7 @@ class _Walk:
                     raise FlowError("stopped", message or "the flow stops here")
                 if recorded is None:
                     await port.note(key, each.action_id, {"message": message} if message else {})
-                raise _Ended(message or f"ended at {key!r}")
+                raise Ended(message or f"ended at {key!r}")
         raise AssertionError(each)
 
     async def _branch(

@@ -1,4 +1,4 @@
-"""Why a run stops before its end: it waits, the process ends, or another pass of its loop has failed."""
+"""Why a run stops before its last step: it waits, it is ended, the process ends, another pass of a loop has failed."""
 
 from __future__ import annotations
 
@@ -52,3 +52,11 @@ class Halted(Exception):
 
 class Stopping(Exception):
     """The process ends: the run stays as it is and goes on after the next start."""
+
+
+class Ended(Exception):
+    """The run ends here, as succeeded."""
+
+    def __init__(self, note: str) -> None:
+        super().__init__(note)
+        self.note = note

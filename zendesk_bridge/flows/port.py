@@ -176,13 +176,13 @@ class RunPort:
         self._end(step, StepStatus.SKIPPED, inputs, error)
         return step.outputs
 
-    def abandon(self, error: ConnectorError) -> None:
-        """After an error that no step expects: what is under way has failed with it."""
+    def abandon(self, error: ConnectorError, status: StepStatus = StepStatus.FAILED) -> None:
+        """Where a run ends with an error that no step expects, or in another pass: what is under way ends with it."""
         for each in self._passes:
-            each.abandon(error)
+            each.abandon(error, status)
         step = self._current
         if step is not None and step.status in (StepStatus.RUNNING, StepStatus.WAITING):
-            self._end(step, StepStatus.FAILED, step.inputs, error)
+            self._end(step, status, step.inputs, error)
 
     def close(self) -> None:
         """Ends what was begun ahead of its turn and is not needed any more."""

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from zendesk_bridge.flows.errors import Permanent, StorageError
-from zendesk_bridge.flows.model import DECISION, utc_now
+from zendesk_bridge.flows.model import DECISION, StepStatus, utc_now
 from zendesk_bridge.flows.patience import LOOK_AGAIN
-from zendesk_bridge.flows.pauses import Halted, Stopping, Suspended
+from zendesk_bridge.flows.pauses import Ended, Halted, Stopping, Suspended
 
 if TYPE_CHECKING:
     from zendesk_bridge.flows.interpreter import Pass
@@ -81,9 +81,12 @@ def _of(port: RunPort, ends: Mapping[str, Exception], unfinished: Mapping[str, R
         port.recording.flush()  # what the others came to meanwhile
         return stopped
     place, problem = next(iter(ends.items()))
+    # A run that a flow ends has not failed, nor have its steps.
+    status = StepStatus.SKIPPED if isinstance(problem, Ended) else StepStatus.FAILED
     for other, each in unfinished.items():
         if other != place:
-            each.abandon(Permanent("halted", "Another item of the loop has ended the run", hint="See the other items."))
+            halted = Permanent("halted", "Another item of the loop has ended the run", hint="See the other items.")
+            each.abandon(halted, status)
     return problem
 
 
