@@ -14,7 +14,7 @@ from zendesk_bridge import triggers
 from zendesk_bridge.client import ZendeskClient
 from zendesk_bridge.flows.catalog import Catalog, Trigger, nearest
 from zendesk_bridge.flows.compiled import CompiledFlow, compile_flow
-from zendesk_bridge.flows.errors import ConnectorError, FlowError, NotFound
+from zendesk_bridge.flows.errors import ConnectorError, FlowError, NotFound, Permanent
 from zendesk_bridge.flows.known_words import never_holds
 from zendesk_bridge.flows.library import read_all
 from zendesk_bridge.flows.model import Event, utc_now
@@ -36,10 +36,16 @@ async def event_of_ticket(zendesk: ZendeskClient, ticket: str) -> Event:
         ticket: its number, `#number`, or the address of its page.
     """
     number = _TICKET.fullmatch(ticket.strip())
-    answer = (await zendesk.ticket(number[1] if number else ticket)).get("ticket")
+    try:
+        answer = (await zendesk.ticket(number[1] if number else ticket)).get("ticket")
+    except Permanent as problem:
+        if problem.code != "not_found":
+            raise
+        answer = None
     event = triggers.assignment_of(answer, _test_id()) if isinstance(answer, dict) else None
     if event is None:
-        raise NotFound("not_found", f"Zendesk has no ticket {ticket}")
+        hint = "It may be deleted or archived; look in Zendesk, or try one of another number."
+        raise NotFound("not_found", f"Zendesk has no ticket {ticket}", hint=hint)
     return event
 
 

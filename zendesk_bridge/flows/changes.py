@@ -39,7 +39,9 @@ def retry(connection: sqlite3.Connection, run_id: str, key: str | None) -> Run:
     if not run.status.ended:
         raise _still_going(run)
     if run.status is RunStatus.SUCCEEDED and key is None:
-        raise ConnectorError("succeeded", "The run has succeeded", hint="Nothing is left to be done again.")
+        raise ConnectorError(
+            "succeeded", "The run has succeeded", hint="`runs retry RUN --from STEP` does it again from a step on."
+        )
     steps = store.select_steps(connection, run_id)
     chosen = [] if key is None else _from(key, steps, store.select_definition(connection, run.flow, run.version))
     if key and not chosen:

@@ -15,6 +15,7 @@ from bolt_app.sandbox import SlackServer
 from bolt_app.sandbox.people import BEN, NOOR
 from bolt_app.sandbox.records import Fault
 from bolt_app.server import Connector
+from zendesk_bridge.flows.requests import LOOK_EVERY
 from zendesk_bridge.sandbox import ZendeskServer, people
 from zendesk_bridge.sandbox.webhooks import body_of
 
@@ -175,16 +176,15 @@ async def test_a_flow_is_switched_before_anything_else_is_there(empty_shell: Pat
     assert (await type_in("flows", "deactivate", RECIPE, "--json")).json == {"key": RECIPE, "active": False}
 
 
-async def test_switching_takes_effect_within_a_second_while_a_connector_runs(
+async def test_switching_has_taken_effect_when_the_command_says_so_while_a_connector_runs(
     shell: Path, type_in: Type, start_connector: StartConnector, zendesk: ZendeskServer
 ) -> None:
+    assert LOOK_EVERY <= 0.5  # so that it does within a second
     await start_connector(recipe=False)
     statuses = []
     for verb in ("activate", "deactivate"):
-        before = asyncio.get_running_loop().time()
         said = await type_in("flows", verb, RECIPE)
         assert (said.code, said.out) == (0, f"{RECIPE} is {'active' if verb == 'activate' else 'inactive'}\n")
-        assert asyncio.get_running_loop().time() - before < 1
         agent = people.NOOR if verb == "activate" else people.BEN
         statuses += [each.status for each in (await zendesk.assign(people.GRINDER, agent)).deliveries]
     assert statuses == [200, 204]
@@ -263,7 +263,7 @@ async def test_a_test_that_fails_ends_with_1_and_says_why_once(shell: Path, type
     assert said.out.count("missing_input") == 1
     gone = await type_in("flows", "test", RECIPE, "--ticket", "999")
     assert gone.code == 1
-    assert "404" in gone.err
+    assert gone.err.startswith("Zendesk has no ticket 999.")
     assert slack.state.posted() == []
 
 
