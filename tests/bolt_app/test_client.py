@@ -83,7 +83,7 @@ async def slack(
     def observe(method: str, outcome: str) -> None:
         seen.append((method, outcome))
 
-    async with connected(memory, base_url=server.url, observe=observe, total_seconds=0.5) as client:
+    async with connected(memory, base_url=server.url, observe=observe, total_seconds=2.0) as client:
         yield client
 
 
@@ -230,7 +230,7 @@ async def test_limits_narrower_than_known_are_met_as_limits(server: SlackServer,
         (Fault(method="chat.postMessage", kind="drop"), False),
         (Fault(method="chat.postMessage", kind="drop_after"), True),
         (Fault(method="chat.postMessage", kind="half_body"), True),
-        (Fault(method="chat.postMessage", kind="slow", delay=0.8), True),
+        (Fault(method="chat.postMessage", kind="slow", delay=2.5), True),
     ],
     ids=lambda value: f"{value.kind}-{value.status}-{value.content_type}" if isinstance(value, Fault) else "",
 )
