@@ -9,8 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from zendesk_bridge.dry import UnrecordedPort, made_up
-from zendesk_bridge.flows.catalog import Catalog, Output, Trigger, in_words, nearest
-from zendesk_bridge.flows.check import did_you_mean
+from zendesk_bridge.flows.catalog import Catalog, Output, Trigger, did_you_mean, in_words, nearest
 from zendesk_bridge.flows.compiled import CompiledAction, CompiledFlow
 from zendesk_bridge.flows.document import Document, DocumentProblem
 from zendesk_bridge.flows.errors import ConnectorError, FlowError, Permanent

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from bolt_app.commands import display, terminal
 from bolt_app.commands.values import as_read, in_a_line, is_empty, lines_of, present
 from bolt_app.views.words import took
+from zendesk_bridge.flows.model import passes_of, place_of_pass
 from zendesk_bridge.flows.outline import Outline, Way
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ UNFINISHED = ("failed", "cancelled", "waiting")
 
 #: Outputs that the drawing itself tells.
 _TOLD = {"branch": "case", "loop": "items"}
-_PASS = re.compile(r"\[(\d+)\]\.")
 _ODD = ("failed", "waiting", "running")
 
 
@@ -77,9 +76,8 @@ class Path:
         self._passes: dict[str, dict[int, list[Step]]] = {}
         for step in run["steps"]:
             self._steps.setdefault(step["key"], []).append(step)
-            for found in _PASS.finditer(step["key"]):
-                passes = self._passes.setdefault(step["key"][: found.start()], {})
-                passes.setdefault(int(found[1]), []).append(step)
+            for loop, number in passes_of(step["key"]):
+                self._passes.setdefault(loop, {}).setdefault(number, []).append(step)
         self._used: set[str] = set()
         # What was shown last of each step: in loops only what is new is shown again.
         self._before: dict[str, tuple[dict[str, Any], dict[str, Any], Any]] = {}
@@ -161,7 +159,7 @@ class Path:
             drawn.children += self._folded(folded, passes)
             folded = []
             item = items[number - 1] if number <= len(items) else None
-            drawn.children.append(self._pass(node, f"{key}[{number}].", number, item, steps))
+            drawn.children.append(self._pass(node, place_of_pass(key, number), number, item, steps))
         drawn.children += self._folded(folded, passes)
         missing = len(items) - len(passes)
         if missing > 0 and self._run["status"] in UNFINISHED:

@@ -11,7 +11,7 @@ from liquid.builtin.filters import math as numbers
 from liquid.filter import with_context
 from liquid.undefined import is_undefined
 
-from zendesk_bridge.flows.catalog import as_text
+from zendesk_bridge.flows.catalog import as_text, did_you_mean
 from zendesk_bridge.flows.durations import duration_of, nearest_duration
 from zendesk_bridge.flows.filter_terms import MOMENTS, NUMBERS, TEXT_LIMIT, FilterTerms, LimitReached, Mistake, Scrutiny
 from zendesk_bridge.flows.model import parse_time
@@ -79,7 +79,7 @@ def zone_mistake(name: str) -> Scrutiny:
         if zone_named(zone):
             return None
         close = nearest_zone(zone)
-        hint = f"did you mean {close!r}?" if close else "Zones are called after places, such as Europe/Berlin."
+        hint = did_you_mean(close) or "Zones are called after places, such as Europe/Berlin."
         return Mistake(message=f"the filter {name!r} takes a time zone, and {zone[:60]!r} is none", hint=hint)
 
     return mistake
@@ -116,7 +116,7 @@ def _amount_mistake(name: str) -> Scrutiny:
             float(written)
         except ValueError:
             close = nearest_duration(written)
-            hint = f"did you mean {close!r}?" if close else 'Write a number, or "3 days", or "1 day 12 hours".'
+            hint = did_you_mean(close) or 'Write a number, or "3 days", or "1 day 12 hours".'
             message = f"the filter {name!r} takes a number or a duration, not {written[:60]!r}"
             return Mistake(message=message, hint=hint)
         return None

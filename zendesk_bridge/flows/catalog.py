@@ -441,3 +441,8 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     longer = [each for each in names if len(name) > 2 and name in each]
     return next(iter([*close, *sorted(longer, key=len)]), None)
+
+
+def did_you_mean(name: str | None) -> str | None:
+    """The suggestion for a mistyped name."""
+    return f"did you mean {name!r}?" if name else None

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import sqlite3
 
 from zendesk_bridge.flows import store
 from zendesk_bridge.flows.definition import Flow, LoopStep, every_step
 from zendesk_bridge.flows.errors import ConnectorError, NotFound
-from zendesk_bridge.flows.model import CUT_SHORT, Run, RunStatus, StepRun, StepStatus, utc_now
-
-_PASS = re.compile(r"\[(\d+)\]\.")
+from zendesk_bridge.flows.model import CUT_SHORT, Run, RunStatus, StepRun, StepStatus, passes_of, utc_now
 
 
 def existing(connection: sqlite3.Connection, run_id: str) -> Run:
@@ -73,14 +70,9 @@ def _from(key: str, steps: list[StepRun], flow: Flow | None) -> list[StepRun]:
     return [step for step in steps if step.seq >= first.seq and not is_beside(step.key)]
 
 
-def _passes(key: str, loops: set[str]) -> dict[str, str]:
+def _passes(key: str, loops: set[str]) -> dict[str, int]:
     """Which passes of these loops a step belongs to: the loop's key in the history to the item's number."""
-    found = {}
-    for match in _PASS.finditer(key):
-        loop = key[: match.start()]
-        if loop.rpartition(".")[2] in loops:
-            found[loop] = match[1]
-    return found
+    return {loop: number for loop, number in passes_of(key) if loop.rpartition(".")[2] in loops}
 
 
 def end_sleep(connection: sqlite3.Connection, run_id: str) -> bool:

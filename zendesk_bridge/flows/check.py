@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from pydantic import ValidationError
 
-from zendesk_bridge.flows.catalog import IN_QUOTES, Action, Catalog, Input, Output, nearest
+from zendesk_bridge.flows.catalog import IN_QUOTES, Action, Catalog, Input, Output, did_you_mean, nearest
 from zendesk_bridge.flows.catalog import in_words as problem_in_words
 from zendesk_bridge.flows.conditions import can_be_ordered, is_present, variable_template
 from zendesk_bridge.flows.definition import (
@@ -46,11 +46,6 @@ _KINDS: dict[str, Kind] = {"now": "date-time", "today": "date", "index": "number
 def check_flow(flow: Flow, document: Document, file: str, catalog: Catalog) -> list[Problem]:
     """Everything that would keep a flow of good shape from running."""
     return list(_Check(flow, document, file, catalog).problems())
-
-
-def did_you_mean(name: str | None) -> str | None:
-    """The suggestion for a mistyped name."""
-    return f"did you mean {name!r}?" if name else None
 
 
 class _Check:
@@ -412,7 +407,7 @@ class _Check:
         outputs = self._outputs[root]
         if outputs is None or len(path) < 2:
             return None
-        known = next((each for each in outputs if each.name == path[1]), None)
+        known = self._output(path)
         if known is None:
             close = nearest(path[1], [each.name for each in outputs])
             suggestion = did_you_mean(f"{root}.{close}" if close else None)

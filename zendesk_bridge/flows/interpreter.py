@@ -24,7 +24,7 @@ from zendesk_bridge.flows.compiled import (
 from zendesk_bridge.flows.definition import Values
 from zendesk_bridge.flows.errors import ConnectorError, FlowError, Permanent
 from zendesk_bridge.flows.filters import as_text
-from zendesk_bridge.flows.model import utc_now
+from zendesk_bridge.flows.model import place_of_pass, utc_now
 from zendesk_bridge.flows.moments import moment_of, next_time_of_day
 from zendesk_bridge.flows.pauses import Ended
 
@@ -233,7 +233,7 @@ class _Walk:
             await _Walk(port, inner, place)._inside(each.block)
             return {step.key: inner[step.key] for step in each.block}
 
-        places = [f"{key}[{index}]." for index in range(1, len(items) + 1)]
+        places = [place_of_pass(key, index) for index in range(1, len(items) + 1)]
         passes = {place: partial(once, index, place) for index, place in enumerate(places, 1)}
         results = await self._port.passes(passes, each.at_once)
         return {"items": items, "count": len(items), "results": results}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from zendesk_bridge.flows.catalog import nearest
+from zendesk_bridge.flows.catalog import did_you_mean, nearest
 from zendesk_bridge.flows.kinds import Misuse
 
 
@@ -28,8 +28,8 @@ def never_holds(name: str, words: Sequence[str], operator: str, value: Any) -> M
         if isinstance(each, dict | list) or text == "" or text in words or _is_part(text, words, operator):
             continue
         meant = next((word for word in words if word == text.lower()), None) or nearest(text.lower(), words)
-        hint = f"did you mean {meant!r}?" if meant else None
-        return Misuse(message=f"{name} is never {text[:60]!r}: it is {listed(words)}", suggestion=hint)
+        message = f"{name} is never {text[:60]!r}: it is {listed(words)}"
+        return Misuse(message=message, suggestion=did_you_mean(meant))
     return None
 
 

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from zendesk_bridge.flows.calendar_filters import in_zone, moment_in, zone_mistake
-from zendesk_bridge.flows.catalog import as_text, nearest
+from zendesk_bridge.flows.catalog import as_text, did_you_mean, nearest
 from zendesk_bridge.flows.filter_terms import MOMENTS, NUMBERS, TEXT_LIMIT, FilterTerms, Mistake, Scrutiny
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def _one_of(option: str, words: Collection[str]) -> Scrutiny:
         if word in words:
             return None
         close = nearest(word[:60], words)
-        hint = f"did you mean {close!r}?" if close else ""
+        hint = did_you_mean(close) or ""
         return Mistake(message=f"{option}: {word[:60]!r} is none of {', '.join(words)}", hint=hint)
 
     return mistake

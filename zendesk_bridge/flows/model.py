@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any
@@ -17,6 +18,20 @@ from zendesk_bridge.flows.definition import Flow, Values
 DECISION = "decision:"
 #: What a wait's inputs say where somebody had it end before its time.
 CUT_SHORT = "cut_short"
+
+
+# How the key of a step in a pass of a loop begins: `each[2].`
+_PASS = re.compile(r"\[(\d+)\]\.")
+
+
+def place_of_pass(loop: str, number: int) -> str:
+    """What the keys of steps begin with in one pass of a loop; `loop` is its key in the history."""
+    return f"{loop}[{number}]."
+
+
+def passes_of(key: str) -> Iterator[tuple[str, int]]:
+    """The passes that a step is in, by its key in the history: each loop's key, and the item's number."""
+    return ((key[: found.start()], int(found[1])) for found in _PASS.finditer(key))
 
 
 def utc_now() -> dt.datetime:

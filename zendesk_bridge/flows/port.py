@@ -8,7 +8,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import count
+from itertools import count, starmap
 from types import MappingProxyType
 from typing import Any
 
@@ -29,7 +29,18 @@ from zendesk_bridge.flows.errors import (
 )
 from zendesk_bridge.flows.interpreter import EMPTY, Pass
 from zendesk_bridge.flows.journal import Journal
-from zendesk_bridge.flows.model import CUT_SHORT, DECISION, Run, StepRun, StepStatus, parse_time, rfc3339, utc_now
+from zendesk_bridge.flows.model import (
+    CUT_SHORT,
+    DECISION,
+    Run,
+    StepRun,
+    StepStatus,
+    parse_time,
+    passes_of,
+    place_of_pass,
+    rfc3339,
+    utc_now,
+)
 from zendesk_bridge.flows.patience import AtRest, Patience
 from zendesk_bridge.flows.pauses import Halted, Stopping, Suspended, Timing
 from zendesk_bridge.flows.recording import Recording
@@ -205,7 +216,7 @@ class RunPort:
         own: dict[str, list[StepRun]] = {place: [] for place in places}
         mine: list[StepRun] = []
         for step in ahead:
-            place = next((place for place in _places(step.key) if place in own), None)
+            place = next((place for place in starmap(place_of_pass, passes_of(step.key)) if place in own), None)
             (mine if place is None else own[place]).append(step)
         self._steps = [*met, *mine]
         ports = {place: RunPort(self.run, steps, self._around, within=self) for place, steps in own.items()}
@@ -474,13 +485,6 @@ def _seen(task: asyncio.Task[Any]) -> None:
     """The run may have ended before; asyncio complains about errors nobody saw."""
     if not task.cancelled():
         task.exception()
-
-
-def _places(key: str) -> Iterator[str]:
-    """What the key of a step begins with in each of the passes that it is in."""
-    at = -1
-    while (at := key.find("].", at + 1)) >= 0:
-        yield key[: at + 2]
 
 
 def _decision_name(step: StepRun) -> str:

@@ -8,8 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from zendesk_bridge.flows.catalog import Catalog, in_words, nearest
-from zendesk_bridge.flows.check import did_you_mean
+from zendesk_bridge.flows.catalog import Catalog, did_you_mean, in_words, nearest
 from zendesk_bridge.flows.definition import (
     KINDS,
     ActionStep,
