@@ -26,7 +26,7 @@ from zendesk_bridge.flows.compiled import CompiledFlow
 from zendesk_bridge.flows.context import about_event
 from zendesk_bridge.flows.errors import ConnectorError, Locked, StorageError
 from zendesk_bridge.flows.history import Wanted
-from zendesk_bridge.flows.journal import Journal, Lock, connect_to_read, storage_error
+from zendesk_bridge.flows.journal import Journal, Lock, connect_to_read, snapshot, storage_error
 from zendesk_bridge.flows.library import Library, check
 from zendesk_bridge.flows.model import Event, Problem, Readiness, Run, StoredFlow, rfc3339, utc_now
 from zendesk_bridge.flows.outline import Outline, outline_of
@@ -649,7 +649,8 @@ class Bridge:
 def _read_once(database: Path, work: Callable[[sqlite3.Connection], T]) -> T:
     connection = connect_to_read(database)
     try:
-        return work(connection)
+        with snapshot(connection):
+            return work(connection)
     except sqlite3.Error as problem:
         raise storage_error(database, "read", problem) from problem
     finally:

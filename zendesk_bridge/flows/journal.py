@@ -11,9 +11,9 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -172,6 +172,17 @@ def connect_to_read(path: Path) -> sqlite3.Connection:
     return connection
 
 
+@contextmanager
+def snapshot(connection: sqlite3.Connection) -> Iterator[None]:
+    """Within it all that is read is as it was at one moment, whoever writes meanwhile."""
+    connection.execute("begin")
+    try:
+        yield
+    finally:
+        if connection.in_transaction:  # some errors end it by themselves
+            connection.execute("rollback")
+
+
 class Journal:
     """Writes in groups: everything that is queued goes into one transaction, fsynced, and then its callers wake."""
 
@@ -289,14 +300,15 @@ class Journal:
         return self._queue.qsize()
 
     async def read(self, work: Work[T]) -> T:
-        """Runs work on the reading connection, off the event loop. Raises StorageError."""
+        """Runs work on the reading connection, off the event loop, at one moment. Raises StorageError."""
         reader = self._reader
         if reader is None or self._readers is None:
             raise _closed(self.path)
 
         def guarded() -> T:
             try:
-                return work(reader)
+                with snapshot(reader):
+                    return work(reader)
             except sqlite3.Error as problem:
                 raise self._translated("read", problem) from problem
 

@@ -302,3 +302,24 @@ async def test_errors_of_work_reach_the_caller_as_they_are(journal: Journal) -> 
     with pytest.raises(ConnectorError) as caught:
         await journal.write(refuse)
     assert caught.value.as_json() == {"code": "ended", "message": "The run has succeeded already", "hint": ""}
+
+
+async def test_what_is_read_together_is_of_one_moment_whoever_writes_meanwhile(database: Path) -> None:
+    journal = Journal(database)
+    await journal.open()
+    loop = asyncio.get_running_loop()
+
+    def count(connection: sqlite3.Connection) -> int:
+        return int(connection.execute("select count(*) from remembered where kind = 'test'").fetchone()[0])
+
+    async def write() -> None:
+        await journal.write(put("meanwhile"))
+
+    def twice(connection: sqlite3.Connection) -> tuple[int, int]:
+        before = count(connection)
+        asyncio.run_coroutine_threadsafe(write(), loop).result(5)
+        return before, count(connection)
+
+    assert await journal.read(twice) == (0, 0)
+    assert await journal.read(count) == 1
+    await journal.close()
