@@ -38,7 +38,7 @@ async def shown(connector: Connector, zendesk: ZendeskServer, slack: SlackServer
     zendesk.state.faults.append(ZendeskFault(path="/api/v2/tickets", kind="status", status=429, retry_after=0))
     slack.state.faults.append(SlackFault(method="chat.postMessage", kind="rate_limited", retry_after=0))
     assert (await zendesk.assign(people.GRINDER, people.NOOR)).deliveries[0].status == 200
-    async with asyncio.timeout(20), aiohttp.ClientSession() as session:
+    async with asyncio.timeout(30), aiohttp.ClientSession() as session:
         while True:
             async with session.get(f"{connector.url}/metrics") as answered:
                 text = await answered.text()

@@ -100,7 +100,7 @@ async def consent_at_slack(page: Page, link: str, answer: str = "#allow") -> str
 
 
 async def until(truth: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not await truth():  # noqa: ASYNC110 - nothing tells
             await asyncio.sleep(0.02)
 

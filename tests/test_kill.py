@@ -81,7 +81,7 @@ class Host:
         self.processes.append(process)
         assert process.stdout is not None
         said = b""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             while b"ready: listening" not in said:
                 line = await process.stdout.readline()
                 assert line, said.decode()
@@ -121,7 +121,7 @@ class Host:
         connection.close()
         return runs
 
-    async def until(self, what: Callable[[], bool], within: float = 15.0) -> None:
+    async def until(self, what: Callable[[], bool], within: float = 30.0) -> None:
         async with asyncio.timeout(within):
             while True:
                 if what():
@@ -163,7 +163,7 @@ async def test_a_burst_survives_kills_at_any_moment_each_ticket_is_told_of_once(
             case _:
                 asyncio.get_running_loop().call_later(chance.uniform(0.05, 0.3), process.kill)
         untold = await host.tell(burst)
-        await asyncio.wait_for(process.wait(), 10)
+        await asyncio.wait_for(process.wait(), 30)
         runs = host.runs()
         assert len(runs) >= told - len(untold)  # what was answered with 200 is on disk
         interrupted.update(step["key"] for run in runs for step in run["steps"] if step["status"] == "running")
@@ -205,7 +205,7 @@ async def test_a_post_whose_answer_the_killed_process_never_got_is_not_repeated(
     _kill_at_post(host, process, 1)
     (event,) = await host.assign(1)
     assert await host.tell([event]) == []
-    await asyncio.wait_for(process.wait(), 10)
+    await asyncio.wait_for(process.wait(), 30)
     assert host.messages() == {str(event["detail"]["id"]): 1}
     (run,) = host.runs()
     assert (run["status"], run["steps"][-1]["key"], run["steps"][-1]["status"]) == ("running", "notify", "running")
@@ -220,7 +220,7 @@ async def test_a_post_whose_answer_the_killed_process_never_got_is_not_repeated(
     code, said = await host.run(str(COMMAND), "serve")  # a second one is refused, and the first goes on
     assert (code, str(process.pid) in said) == (2, True), said
     process.terminate()
-    assert await asyncio.wait_for(process.wait(), 15) == 0
+    assert await asyncio.wait_for(process.wait(), 30) == 0
 
 
 async def test_a_post_that_arrives_after_the_kill_is_not_repeated(host: Host) -> None:
@@ -286,12 +286,12 @@ async def test_every_construct_survives_kills_each_message_is_there_once(host: H
     events = await host.assign(1)
     _kill_at_read(host, process)
     assert await host.tell(events) == []
-    await asyncio.wait_for(process.wait(), 20)
+    await asyncio.wait_for(process.wait(), 30)
     # At each kill up to three messages are on their way.
     for _ in range(4):
         process = await host.serve(sys.executable, "-c", QUICK)
         _kill_at_post(host, process, chance.randint(1, 2))
-        await asyncio.wait_for(process.wait(), 20)
+        await asyncio.wait_for(process.wait(), 30)
         (run,) = host.runs()
         assert run["status"] in ("running", "waiting")
     await host.serve(sys.executable, "-c", QUICK)

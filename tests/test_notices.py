@@ -12,7 +12,7 @@ from zendesk_bridge.sandbox import ZendeskServer, people
 
 
 async def _until(holds: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             if await holds():
                 return

@@ -34,7 +34,7 @@ async def assigned(zendesk: ZendeskServer, connector: Connector, ticket: int, ag
 
 async def ended(connector: Connector, event: dict[str, Any], status: str = "succeeded") -> dict[str, Any]:
     """The run of an event, once it has a status."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             run = await connector.sides.bridge.show_run(event["id"])
             if run["status"] == status:

@@ -94,7 +94,7 @@ class Machine:
         """How many messages in Slack there are about each ticket."""
         return Counter(re.findall(r"/agent/tickets/(\d+)", "".join(message.text for message in self.slack.posted())))
 
-    async def until(self, what: Callable[[], Awaitable[bool]], within: float = 20.0) -> None:
+    async def until(self, what: Callable[[], Awaitable[bool]], within: float = 30.0) -> None:
         async with asyncio.timeout(within):
             while not await what():  # noqa: ASYNC110
                 await asyncio.sleep(0.05)

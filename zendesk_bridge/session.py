@@ -54,6 +54,7 @@ def _read(response: requests.Response, deadline: float) -> bytes:
         while chunk := response.raw.read1(65_536, decode_content=True):
             body += chunk
             if time.monotonic() > deadline or len(body) > LARGEST_ANSWER:
+                response.raw.close()  # what is left of it is for nobody
                 raise requests.ReadTimeout("the answer took too long, or is too large", response=response)
     except urllib3.exceptions.ReadTimeoutError as problem:
         raise requests.ReadTimeout(problem, response=response) from problem

@@ -135,7 +135,7 @@ class Process:
                     return line
             raise AssertionError(f"{wanted!r} is not in\n{''.join(self.seen)}")
 
-        return await asyncio.wait_for(asyncio.to_thread(read), 20)
+        return await asyncio.wait_for(asyncio.to_thread(read), 60)
 
     async def end(self) -> Said:
         """Waits until it ends."""

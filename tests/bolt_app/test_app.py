@@ -265,7 +265,7 @@ async def test_health_says_whether_events_can_be_stored(ask: Ask, settings: Sett
 
 async def ready(ask: Ask, wanted: dict[str, Any]) -> int:
     """The status of /readyz once it says what is wanted."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while True:
             status, body = await ask("GET", "/readyz")
             if json.loads(body) == wanted:

@@ -41,7 +41,7 @@ async def answer(port: int, sent: bytes) -> tuple[int, bytes]:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(sent)
     status, body = 0, b""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         said = await reader.read()
     while said.startswith(b"HTTP/1."):
         status, (_, _, body) = int(said[9:12]), said.partition(b"\r\n\r\n")

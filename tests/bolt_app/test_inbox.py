@@ -66,7 +66,7 @@ class Slack:
 
     async def see(self, *handled: str) -> None:
         """Waits until these events were handled, in this order, and a moment longer."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while self.handled[: len(handled)] != list(handled):  # noqa: ASYNC110 - nobody tells
                 await asyncio.sleep(0.005)
         await asyncio.sleep(0.1)
@@ -179,7 +179,7 @@ async def test_an_event_is_dealt_with_after_a_crash_between_the_answer_and_the_w
     after.app.event("app_home_opened")(after.inbox.listener(deal))
     await after.inbox.open()
     after.inbox.start(after.app)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not dealt or await after.open_rows():  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.01)
     await after.inbox.stop()

@@ -80,7 +80,7 @@ async def row(connector: Connector) -> dict[str, Any]:
 
 
 async def until(holds: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(8):
+    async with asyncio.timeout(30):
         while not await holds():  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.02)
 

@@ -65,7 +65,7 @@ async def test_serve_runs_alone_on_its_database_and_ends_in_good_order(
     zendesk.state.add_webhook(f"{url}/zendesk/events", secret=SECRET, subscriptions=[people.ASSIGNMENT_CHANGED])
     told = await zendesk.assign(people.GRINDER, people.NOOR)
     assert [each.status for each in told.deliveries] == [200]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while slack.state.faults[0].times:  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.01)
     process.popen.send_signal(signal.SIGTERM)

@@ -83,7 +83,7 @@ class Drive:
         return SlackDelivery(SIGNING_SECRET, f"{self.connector.url}/slack/events", self.slack.state)
 
 
-async def until(holds: Callable[[], bool], within: float = 8.0) -> None:
+async def until(holds: Callable[[], bool], within: float = 30.0) -> None:
     """Waits until something is so."""
     async with asyncio.timeout(within):
         while not holds():  # noqa: ASYNC110 - nobody tells

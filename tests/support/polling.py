@@ -51,7 +51,7 @@ def open_up(zendesk: ZendeskServer) -> None:
 
 async def until(holds: Callable[[], Any]) -> None:
     """Waits until something holds; fails where it does not come to."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             if holds():
                 return

@@ -71,7 +71,7 @@ async def test_a_run_that_waits_for_a_broken_connection_is_seen(
     slack.state.faults.append(SlackFault(method="*", kind="error", times=1_000, error="token_revoked"))
     assert (await zendesk.assign(people.GRINDER, people.NOOR)).deliveries[0].status == 200
     found = await scraped(connector)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not figure(found, "waiting_runs", reason="needs_connection"):
             found = await scraped(connector)
     assert figure(found, "connection_up", service="slack") == 0

@@ -201,6 +201,6 @@ async def test_a_run_that_is_cancelled_takes_nobody_with_it(zendesk: ZendeskServ
 async def test_what_is_kept_is_let_go_of(zendesk: ZendeskServer, reads: Reads, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("zendesk_bridge.reads.KEPT_FOR", 0.05)
     await reads.ticket(GRINDER)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while any(line.kept for line in reads._lines.values()):  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.01)

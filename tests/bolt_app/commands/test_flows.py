@@ -206,7 +206,7 @@ async def test_a_dry_test_shows_what_would_be_sent_and_sends_nothing(
 ) -> None:
     if served:
         connector = await start_connector(recipe=False)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not slack.state.calls_to("auth.test"):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
     before = len(slack.state.calls)

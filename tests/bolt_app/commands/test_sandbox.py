@@ -71,12 +71,12 @@ async def test_keys_assign_another_ticket_and_ctrl_c_leaves_the_terminal_as_it_w
 
     async def until(count: int) -> None:
         nonlocal shown
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             while shown.count("q: quit") < count:
                 shown += await asyncio.to_thread(process.popen.stdout.readline)
 
     await until(1)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while termios.tcgetattr(ours)[3] & termios.ICANON:  # noqa: ASYNC110 - a moment after the line
             await asyncio.sleep(0.01)
     os.write(ours, b"a")

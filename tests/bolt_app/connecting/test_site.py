@@ -227,7 +227,7 @@ async def test_a_browser_that_leaves_while_the_code_is_exchanged_leaves_no_half_
     callback = await visitor.decide((await visitor.go_on(link)).location)
     with pytest.raises(TimeoutError):
         await visitor.ask("GET", callback, timeout=aiohttp.ClientTimeout(total=0.1))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while (await host.ask("outcome", "slack", link=asked_by(link)))["outcome"] is None:  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.02)
     assert await host.kept("slack") is not None
@@ -646,7 +646,7 @@ async def raw(host: Host, request: bytes) -> bytes:
     reader, writer = await asyncio.open_connection(address.hostname, address.port)
     writer.write(request)
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             return await reader.read(65_536)
     finally:
         writer.close()

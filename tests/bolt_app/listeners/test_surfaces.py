@@ -32,7 +32,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def seen(happened: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not happened():  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.02)
 
@@ -63,8 +63,8 @@ async def test_the_command_is_acknowledged_in_time_while_slack_is_slow(
     delivery: SlackDelivery, slack: SlackServer
 ) -> None:
     await seen(lambda: bool(slack.state.calls_to("auth.test")))
-    slack.state.faults.append(Fault(method="*", kind="slow", times=10, delay=4))
-    async with asyncio.timeout(2.5):
+    slack.state.faults.append(Fault(method="*", kind="slow", times=10, delay=20))
+    async with asyncio.timeout(15):
         assert (await delivery.command("", ADA.id, SUPPORT.id)).status == 200
 
 
@@ -80,7 +80,7 @@ async def test_any_button_is_acknowledged_over_socket_mode(socket: SlackServer) 
 
 async def test_socket_mode_connects_anew_when_slack_asks_for_it(socket: SlackServer) -> None:
     await socket.sockets.disconnect()
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(30):
         await socket.sockets.wait_connected()
     assert await socket.socket_event(dict(EVENTS["app_mention"]), timeout=5) == {}
 

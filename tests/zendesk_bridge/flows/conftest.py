@@ -264,7 +264,7 @@ class Engine:
         assert found is not None
         return found
 
-    async def until(self, run: str, *statuses: str, within: float = 10.0) -> dict[str, Any]:
+    async def until(self, run: str, *statuses: str, within: float = 30.0) -> dict[str, Any]:
         """The run, once it has one of the statuses."""
         async with asyncio.timeout(within):
             while True:
@@ -286,7 +286,7 @@ class Engine:
 
         self.patch.setattr(store, where, refuse)
 
-    async def see(self, what: Callable[[], bool], within: float = 10.0) -> None:
+    async def see(self, what: Callable[[], bool], within: float = 30.0) -> None:
         """Waits until something is so."""
         async with asyncio.timeout(within):
             while True:
@@ -294,13 +294,13 @@ class Engine:
                     return
                 await asyncio.sleep(0.001)
 
-    async def end(self, run: str, within: float = 10.0) -> dict[str, Any]:
+    async def end(self, run: str, within: float = 30.0) -> dict[str, Any]:
         """The run, once it has ended."""
         return await self.until(run, "succeeded", "failed", "cancelled", within=within)
 
     async def waits(self, run: str, name: str) -> Run:
         """The run's row, once it waits for this."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while True:
                 row = await self.row(run)
                 if row.status == "waiting" and (row.waiting_for or "").startswith(name):

@@ -64,7 +64,7 @@ async def test_runs_that_sleep_go_on_when_the_clock_was_set_back(
     (run,) = await engine.accept(await engine.flow(MAKE))
     await engine.until(run.id, "waiting")
     clock.set(days=-3)
-    assert (await engine.end(run.id, within=5))["status"] == "succeeded"
+    assert (await engine.end(run.id, within=30))["status"] == "succeeded"
 
 
 async def test_a_run_does_not_give_up_because_the_clock_was_set_forward(
@@ -75,7 +75,7 @@ async def test_a_run_does_not_give_up_because_the_clock_was_set_forward(
     (run,) = await engine.accept(await engine.flow(MAKE))
     since = (await engine.waits(run.id, "connection:far")).waiting_since
     clock.set(days=30)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while (await engine.row(run.id)).waiting_since == since:  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.01)
     engine.broken.clear()

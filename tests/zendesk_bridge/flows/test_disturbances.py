@@ -150,7 +150,7 @@ class World:
         engine = await self.engine_at(*self.fars, timing=TIMING, resume=False)
         work = asyncio.create_task(self._until_it_ends(engine, only_until_it_waits))
         try:
-            await engine.see(lambda: cut.off or work.done(), within=20)
+            await engine.see(lambda: cut.off or work.done(), within=30)
             return None if cut.off else await work, cut.seen
         finally:
             work.cancel()

@@ -380,9 +380,9 @@ BILLION = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     ids=lambda text: text[:20],
 )
 def test_no_file_stalls_or_breaks_the_check(text: str) -> None:
-    start = time.monotonic()
+    start = time.thread_time()
     found = problems(text)
-    assert time.monotonic() - start < 4
+    assert time.thread_time() - start < 4  # of work, however busy the machine
     assert 0 < len(found) <= PROBLEMS_LIMIT
     assert all(len(str(problem)) < 600 for problem in found)
 

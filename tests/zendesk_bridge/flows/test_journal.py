@@ -107,9 +107,9 @@ async def test_closing_commits_what_is_queued_and_refuses_what_comes_later(datab
     await closing
     assert await asyncio.gather(*futures) == [1] * 300
     with pytest.raises(StorageError, match="closed"):
-        await asyncio.wait_for(late, 2)
+        await asyncio.wait_for(late, 30)
     with pytest.raises(StorageError, match="closed"):
-        await asyncio.wait_for(journal.write(put("later")), 2)
+        await asyncio.wait_for(journal.write(put("later")), 30)
     with pytest.raises(StorageError, match="closed"):
         await journal.read(values)
     reader = connect_to_read(database)
@@ -241,7 +241,7 @@ async def test_another_writer_only_delays(journal: Journal) -> None:
     await asyncio.sleep(0.3)
     assert not future.done()
     other.execute("rollback")
-    assert await asyncio.wait_for(future, 5) == 1
+    assert await asyncio.wait_for(future, 30) == 1
     other.close()
 
 
@@ -253,7 +253,7 @@ async def test_a_database_locked_for_long_fails_the_whole_batch_at_once(journal:
     futures = [journal.write(put(f"{number}")) for number in range(60)]
     loop = asyncio.get_running_loop()
     began = loop.time()
-    results = await asyncio.wait_for(asyncio.gather(*futures, return_exceptions=True), 10)
+    results = await asyncio.wait_for(asyncio.gather(*futures, return_exceptions=True), 30)
     waited = loop.time() - began
     other.execute("rollback")
     other.close()

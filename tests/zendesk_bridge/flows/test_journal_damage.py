@@ -95,7 +95,7 @@ async def test_a_database_that_another_program_keeps_locked_is_waited_for_and_th
     other.execute("begin immediate")
     opening = asyncio.create_task(Journal(database).open())
     with pytest.raises(StorageError, match="locked") as caught:
-        await asyncio.wait_for(opening, 10)
+        await asyncio.wait_for(opening, 30)
     assert "Another program" in caught.value.hint
     other.execute("rollback")
     other.close()

@@ -66,7 +66,7 @@ def leave(path: Path, verb: str, args: str | None = "{}") -> int:
 
 
 async def answer(journal: Journal, number: int) -> dict[str, Any]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while True:
             row = await journal.read(lambda connection: _row(connection, number))
             if row["answer"]:
@@ -184,7 +184,7 @@ async def test_what_a_killed_holder_had_begun_is_not_applied_again(journal: Jour
     hand.does["retry"] = lambda: asyncio.Event().wait()
     first = Desk(journal, hand)
     await first.start()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while True:
             if hand.applied:
                 break
@@ -207,7 +207,7 @@ async def test_stopping_lets_what_is_being_applied_come_to_its_end(journal: Jour
 
     hand.does["retry"] = slowly
     asking = asyncio.create_task(ask(journal, "retry"))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while True:
             if hand.applied:
                 break

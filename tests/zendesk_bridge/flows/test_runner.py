@@ -58,7 +58,7 @@ async def test_an_invitation_in_the_very_moment_of_suspending_is_not_missed(engi
     for steps in range(12):
         far.next("make", partial(refuse, steps))
         (run,) = await engine.accept(flow, id=f"event{steps}")
-        assert (await engine.end(run.id, within=5))["status"] == "succeeded", steps
+        assert (await engine.end(run.id, within=30))["status"] == "succeeded", steps
         await asyncio.gather(*waking)
 
 
@@ -73,7 +73,7 @@ async def test_a_wake_is_not_missed_though_the_clock_is_set_back(
 
     far.next("make", invite)
     (run,) = await engine.accept(await engine.flow(MAKE))
-    assert (await engine.end(run.id, within=5))["status"] == "succeeded"
+    assert (await engine.end(run.id, within=30))["status"] == "succeeded"
 
 
 async def test_after_a_restart_every_uninvited_run_tries_again(engine_at: Callable[..., Any], far: Any) -> None:
@@ -174,10 +174,13 @@ async def test_a_clock_that_jumps_while_runs_sleep_loses_none(
     await engine.until(run.id, "waiting")
     real, offset = utc_now, [float(jump)]
     monkeypatch.setattr(waker_module, "utc_now", lambda: real() + dt.timedelta(seconds=offset[0]))
-    await asyncio.sleep(0.12)
-    assert far.count("make") == (2 if jump > 0 else 1)
+    if jump > 0:
+        await engine.see(lambda: far.count("make") == 2)
+    else:
+        await asyncio.sleep(0.12)
+        assert far.count("make") == 1
     offset[0] = 0  # set right again
-    assert (await engine.end(run.id, within=3))["status"] == "succeeded"
+    assert (await engine.end(run.id, within=30))["status"] == "succeeded"
 
 
 async def test_a_run_whose_event_is_gone_fails_and_is_not_taken_up_for_ever(engine: Any, far: Any) -> None:
@@ -204,7 +207,7 @@ async def test_a_run_whose_row_is_damaged_fails_and_the_others_go_on(engine: Any
 
 
 async def _ended_row(engine: Any, run: str) -> Any:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while True:
             row = await engine.row(run)
             if row.status.ended:
@@ -258,7 +261,7 @@ async def test_cancelling_ends_a_run_that_waits_runs_or_stands_in_line(
         assert (cancelled.status, cancelled.finished_at is not None) == ("cancelled", True)
         assert (await engine.runner.cancel(f"{name}:flow")).status == "cancelled"  # again, by somebody else
     await engine.runner.wake("invite:C1")
-    await asyncio.wait_for(engine.runner.idle(), 2)
+    await asyncio.wait_for(engine.runner.idle(), 30)
     await asyncio.sleep(0.05)
     assert far.calls == ["make", "make"]
     assert [run.id for run in engine.ended_runs] == ["queued:flow", "waiting:flow", "active:flow"]
@@ -337,14 +340,14 @@ async def test_doing_again_in_the_very_moment_of_the_end_is_not_forgotten(engine
     for moment in range(12):
         far.next("look", Permanent("x", "x"))
         (run,) = await engine.accept(flow, id=f"event{moment}")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while True:
                 try:
                     await engine.runner.retry_from(run.id)
                     break
                 except ConnectorError:
                     await asyncio.sleep(0)
-        assert (await engine.end(run.id, within=3))["status"] == "succeeded", moment
+        assert (await engine.end(run.id, within=30))["status"] == "succeeded", moment
 
 
 # Stopping
