@@ -243,4 +243,4 @@ async def test_a_run_that_takes_long_to_read_all_it_needs_comes_to_an_end(
     loop = {"key": "all", "loop": {"each": "given.names", "steps": [look]}}
     (run,) = await engine.accept(await engine.flow(given, loop))
     assert (await engine.end(run.id, within=30))["status"] == "succeeded"
-    assert far.count("look") == 16
+    assert far.count("look") >= 16  # more where the machine stood still meanwhile
