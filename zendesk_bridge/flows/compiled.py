@@ -90,6 +90,10 @@ class CompiledAction(CompiledStep):
                 rendered[each.name] = value
         return rendered
 
+    def arguments(self, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What the action's function is called with, an effect's mark apart."""
+        return {**inputs, "wanted": self.wanted} if self.action.takes_wanted else inputs
+
     def missing(self, rendered: Mapping[str, Any]) -> Input | None:
         """The first input that is needed and empty."""
         return next((each for each in self.action.inputs if each.required and each.name not in rendered), None)

@@ -7,15 +7,14 @@ import datetime as dt
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import count, starmap
 from types import MappingProxyType
 from typing import Any
 
-from pydantic import BaseModel
-
 from zendesk_bridge.flows import store
-from zendesk_bridge.flows.catalog import Action, Catalog, Function, Once, dumped
+from zendesk_bridge.flows.ahead import Ahead
+from zendesk_bridge.flows.catalog import Action, Once
 from zendesk_bridge.flows.compiled import CompiledAction
 from zendesk_bridge.flows.context import working_on
 from zendesk_bridge.flows.errors import (
@@ -28,7 +27,6 @@ from zendesk_bridge.flows.errors import (
     Uncertain,
 )
 from zendesk_bridge.flows.interpreter import EMPTY, Pass
-from zendesk_bridge.flows.journal import Journal
 from zendesk_bridge.flows.model import (
     CUT_SHORT,
     DECISION,
@@ -41,45 +39,14 @@ from zendesk_bridge.flows.model import (
     rfc3339,
     utc_now,
 )
-from zendesk_bridge.flows.patience import AtRest, Patience
-from zendesk_bridge.flows.pauses import Halted, Stopping, Suspended, Timing
+from zendesk_bridge.flows.patience import Patience
+from zendesk_bridge.flows.pauses import Halted, Stopping, Suspended
 from zendesk_bridge.flows.recording import Recording
+from zendesk_bridge.flows.surroundings import Surroundings
 from zendesk_bridge.flows.together import together
-
-#: Told of each call of a step: the action's id, what was wrong, if anything, and the seconds it took.
-Observe = Callable[[str, BaseException | None, float], None]
 
 #: What a step may leave in the journal, in bytes of JSON.
 OUTPUT_LIMIT = 1024 * 1024
-
-
-def unobserved(action: str, problem: BaseException | None, seconds: float) -> None:
-    """For those who count nothing."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Surroundings:
-    """What a port needs of the runner."""
-
-    journal: Journal
-    catalog: Catalog
-    timing: Timing
-    is_broken: Callable[[str], bool]
-    broke: Callable[[Credentials], None]
-    stopping: Callable[[], bool]
-    observe: Observe = unobserved
-    # When the effects under way were begun, by the clock that nobody sets: run and step to seconds.
-    begun: dict[tuple[str, int], float] = field(default_factory=dict)
-    # Steps that wait in passes of a loop: their runs may be woken for other passes.
-    at_rest: AtRest = field(default_factory=dict)
-    # Whether what a run waits for has come since that moment, by the same clock.
-    was_woken: Callable[[str, float], bool] = lambda name, since: False
-
-    def forget(self, run_id: str) -> None:
-        """After a run has ended."""
-        for key in [key for key in (*self.begun, *self.at_rest) if key[0] == run_id]:
-            self.begun.pop(key, None)
-            self.at_rest.pop(key, None)
 
 
 class RunPort:
@@ -123,8 +90,7 @@ class RunPort:
         self.halted = False
         # What is done while a step waits.
         self._meanwhile: asyncio.Handle | None = None
-        # Reads that were begun before their turn, by step: when, with which inputs, and what they find.
-        self._ahead: dict[str, tuple[dt.datetime, dict[str, Any], asyncio.Task[Mapping[str, Any]]]] = {}
+        self._ahead = Ahead(around, run.id)
 
     async def begins(self, key: str, action: str) -> dt.datetime:
         """When the step starts, or started, if it is recorded. Raises FlowError `replay_mismatch`."""
@@ -154,7 +120,7 @@ class RunPort:
         seq, tried = next(self._numbers), self._tried.pop(key, None)
         if tried is not None and tried.action == action:
             return replace(tried, seq=seq)  # how often it was tried, and since when, still counts
-        began = self._ahead[key][0] if key in self._ahead else utc_now()
+        began = self._ahead.began(key) or utc_now()
         return StepRun(seq=seq, key=key, action=action, status=StepStatus.RUNNING, started_at=began)
 
     def recorded(self, key: str) -> Mapping[str, Any] | None:
@@ -201,8 +167,7 @@ class RunPort:
             self.recording.close()
         if self._meanwhile is not None:
             self._meanwhile.cancel()
-        for _, _, task in self._ahead.values():
-            task.cancel()
+        self._ahead.close()
 
     async def passes(self, passes: Mapping[str, Pass], at_once: int) -> list[dict[str, Any]]:
         """Does the passes of a loop, so many at a time; returns their results in order."""
@@ -224,22 +189,8 @@ class RunPort:
         return ports
 
     def read_ahead(self, compiled: CompiledAction, inputs: dict[str, Any], moment: dt.datetime) -> None:
-        """Begins a read before its turn: nothing that is still to come can change what it asks for.
-
-        Args:
-            moment: when it starts, as its templates saw it.
-        """
-        action, key = compiled.action, compiled.key
-        if key in self._ahead or self._around.is_broken(action.service):
-            return
-
-        async def read() -> Mapping[str, Any]:
-            working_on.set(working_on.get().at(key))
-            return await self._call(action, action.function, _with_wanted(compiled, inputs))
-
-        task = asyncio.create_task(read(), name=f"{self.run.id} {key}, ahead")
-        task.add_done_callback(_seen)
-        self._ahead[key] = (moment, inputs, task)
+        """Begins a read before its turn: nothing that is still to come can change what it asks for."""
+        self._ahead.begin(compiled, inputs, moment)
 
     def meanwhile(self, work: Callable[[], None]) -> None:
         """Does something while the next step waits for its answer, if it does, and nothing is recorded of it."""
@@ -332,11 +283,11 @@ class RunPort:
         return action.restore(step.outputs)
 
     async def _read_or_set(self, compiled: CompiledAction, inputs: dict[str, Any]) -> Mapping[str, Any]:
-        begun = self._ahead.pop(compiled.key, None)
+        begun = self._ahead.take(compiled.key, inputs)
         try:
-            if begun is not None and begun[1] == inputs:
-                return await self._patience.in_time(compiled.key, begun[2])
-            call = self._call(compiled.action, compiled.action.function, _with_wanted(compiled, inputs))
+            if begun is not None:
+                return await self._patience.in_time(compiled.key, begun)
+            call = self._around.call(compiled.action, compiled.action.function, compiled.arguments(inputs))
             return await self._patience.in_time(compiled.key, call)
         finally:
             if self._meanwhile is not None:
@@ -356,7 +307,7 @@ class RunPort:
                 self._around.begun[self.run.id, step.seq] = time.monotonic()
                 await self.recording.durably(step)
                 try:
-                    return await self._call(action, action.function, {**inputs, "once": self._once(step)})
+                    return await self._around.call(action, action.function, {**inputs, "once": self._once(step)})
                 except Uncertain as problem:
                     step.error = problem.as_json()
                 except ConnectorError:
@@ -376,7 +327,7 @@ class RunPort:
         try:
             if action.find is None:
                 raise Permanent("cannot_look", f"{action.id} cannot be looked up")
-            found = await self._call(action, action.find, {**inputs, "once": self._once(step)})
+            found = await self._around.call(action, action.find, {**inputs, "once": self._once(step)})
             if found:
                 return found
         except (Permanent, NeedsInvite) as refusal:
@@ -416,17 +367,6 @@ class RunPort:
         name = _decision_name(step)
         signal = await self._around.journal.read(lambda connection: store.select_signal(connection, self.run.id, name))
         return None if signal is None else "repeat" if signal.get("send") else "skip"
-
-    async def _call(self, action: Action, function: Function, arguments: dict[str, Any]) -> Mapping[str, Any]:
-        """Calls a service; returns the outputs, empty where a look-up found nothing."""
-        began = time.monotonic()
-        try:
-            result: BaseModel | None = await function(self._around.catalog.client(action.service), **arguments)
-        except BaseException as problem:
-            self._around.observe(action.id, problem, time.monotonic() - began)
-            raise
-        self._around.observe(action.id, None, time.monotonic() - began)
-        return EMPTY if result is None else dumped(result)
 
     def _once(self, step: StepRun) -> Once:
         assert step.begun_at is not None
@@ -475,16 +415,6 @@ def _within_limit(action: str, outputs: Mapping[str, Any]) -> str:
     if len(text) > OUTPUT_LIMIT or (len(text) > OUTPUT_LIMIT / 4 and len(text.encode()) > OUTPUT_LIMIT):
         raise Permanent("output_too_large", f"{action} answered more than 1 MB", hint="Ask for less.")
     return text
-
-
-def _with_wanted(compiled: CompiledAction, inputs: dict[str, Any]) -> dict[str, Any]:
-    return {**inputs, "wanted": compiled.wanted} if compiled.action.takes_wanted else inputs
-
-
-def _seen(task: asyncio.Task[Any]) -> None:
-    """The run may have ended before; asyncio complains about errors nobody saw."""
-    if not task.cancelled():
-        task.exception()
 
 
 def _decision_name(step: StepRun) -> str:

@@ -21,7 +21,8 @@ from zendesk_bridge.flows.interpreter import interpret
 from zendesk_bridge.flows.journal import Journal
 from zendesk_bridge.flows.model import Event, Run, RunStatus, StepRun, StepStatus, utc_now
 from zendesk_bridge.flows.pauses import Stopping, Suspended, Timing
-from zendesk_bridge.flows.port import Observe, RunPort, Surroundings, unobserved
+from zendesk_bridge.flows.port import RunPort
+from zendesk_bridge.flows.surroundings import Observe, Surroundings, unobserved
 from zendesk_bridge.flows.waker import Waker
 
 log = logging.getLogger(__name__)

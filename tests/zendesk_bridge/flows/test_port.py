@@ -17,7 +17,8 @@ from zendesk_bridge.flows.errors import Credentials, FlowError, NeedsInvite, Per
 from zendesk_bridge.flows.model import StepRun, StepStatus, utc_now
 from zendesk_bridge.flows.patience import Patience
 from zendesk_bridge.flows.pauses import Suspended, Timing
-from zendesk_bridge.flows.port import RunPort, Surroundings
+from zendesk_bridge.flows.port import RunPort
+from zendesk_bridge.flows.surroundings import Surroundings
 
 LOST = Uncertain("timeout", "The far side did not answer in time")
 BUSY = Transient("unreachable", "The far side cannot be reached")
