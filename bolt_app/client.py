@@ -32,7 +32,7 @@ from bolt_app.records import (
     with_ts,
 )
 from bolt_app.searching import Searching
-from bolt_app.session import Redirected, Sent, open_session, proxy_for
+from bolt_app.session import Redirected, has_left, open_session, proxy_for
 from bolt_app.single_flight import SingleFlight
 from bolt_app.slack_errors import ADDRESS_HINT, translate, translate_answer
 from bolt_app.surfaces import Surfaces
@@ -96,16 +96,13 @@ class SlackClient:
         #: What people see of the app beside messages.
         self.surfaces = Surfaces(self._call)
         self._parents: dict[tuple[str, str], str] = {}
-        self._sent = Sent()
         # The time that Slack told last, and how far our clock is ahead of it, in seconds.
         self._told: str | None = None
         self._ahead = 0.0
 
     async def start(self) -> None:
         """Opens the session that all calls share; calls nothing."""
-        self.web.session = open_session(
-            self._sent, total_seconds=self._total_seconds, connect_seconds=self._connect_seconds
-        )
+        self.web.session = open_session(total_seconds=self._total_seconds, connect_seconds=self._connect_seconds)
 
     async def close(self) -> None:
         """Closes the session."""
@@ -425,7 +422,7 @@ class SlackClient:
         """Slack's answer, or one of our errors. `about`: the channel or person that the call is about."""
         if self.web.session is None or self.web.session.closed:
             raise RuntimeError("the Slack client is not started")
-        self._sent.nothing()
+        has_left.set(False)
         try:
             return await call()
         except SlackApiError as problem:
@@ -462,7 +459,7 @@ class SlackClient:
 
     def _unanswered(self, code: str, message: str) -> Transient | Uncertain:
         """Whether it may have happened is a matter of whether anything was sent."""
-        if self._sent.something():
+        if has_left.get():
             return Uncertain(code, message, hint=ADDRESS_HINT)
         return Transient(code, message, hint=ADDRESS_HINT)
 

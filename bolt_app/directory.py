@@ -103,11 +103,7 @@ class Directory:
     async def person_id(self, email: str) -> str:
         """The id of whoever has that address."""
         key = email.strip().lower()
-
-        async def recall_or_ask() -> str:
-            return await self._memory.recall("slack_user", key, KNOWN_FOR) or (await self.person(key)).id
-
-        return await self._flights.do(("person", key), recall_or_ask)
+        return await self._memory.recall("slack_user", key, KNOWN_FOR) or (await self.person(key)).id
 
     async def direct_channel(self, user_id: str) -> str | None:
         """The channel of the app's direct messages with somebody, if it is remembered."""

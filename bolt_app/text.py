@@ -20,7 +20,6 @@ SHORTENED = "… (shortened)"
 _OPEN, _CLOSE = "\ufdd0", "\ufdd1"
 # Control characters, what turns the direction of the text after it, halves of characters, which are no text; our marks.
 _STRIPPED = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff{_OPEN}{_CLOSE}]")
-_ODD = re.compile(f"[&<>]|{_STRIPPED.pattern}")
 _MARKED = re.compile(f"{_OPEN}([^{_OPEN}{_CLOSE}]*){_CLOSE}")
 # Values hold neither bracket, so both are the author's.
 _BRACKETS = re.compile("(<[^>]*)(>?)")
@@ -54,13 +53,20 @@ def escape(value: object) -> str:
     """
     if isinstance(value, SlackMarkup):
         return str(value)
-    text = as_text(value)
-    if _ODD.search(text) is None:  # as most are
+    text = value if type(value) is str else as_text(value)
+    if _is_plain(text):
         return text if len(text) <= VALUE_LIMIT else text[:VALUE_LIMIT] + SHORTENED
     text = _STRIPPED.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
     if len(text) > VALUE_LIMIT:
         text = text[:VALUE_LIMIT] + SHORTENED
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _is_plain(text: str) -> bool:
+    """Whether a text can go into a message as it is; most can, and most of those are seen at once."""
+    if "&" in text or "<" in text or ">" in text:
+        return False
+    return text.isprintable() or _STRIPPED.search(text) is None
 
 
 def inserted(value: object) -> str:

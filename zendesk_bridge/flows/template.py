@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from io import StringIO
@@ -19,7 +19,7 @@ from liquid.builtin.tags.for_tag import ForNode, ForTag
 from liquid.exceptions import LiquidError, ResourceLimitError
 from liquid.expression import Expression
 from liquid.template import BoundTemplate
-from liquid.token import TOKEN_CONTENT, TOKEN_ILLEGAL
+from liquid.token import TOKEN_CONTENT, TOKEN_ILLEGAL, Token
 from liquid.undefined import is_undefined
 from liquid.utils import ReadOnlyChainMap
 
@@ -167,10 +167,16 @@ _UNKNOWN = object()
 
 def _plain_path(expression: Expression) -> tuple[str, ...] | None:
     """The segments of an expression that is a variable and nothing else."""
-    if not isinstance(expression, FilteredExpression) or expression.filters or not isinstance(expression.left, Path):
+    if not isinstance(expression, FilteredExpression) or expression.filters:
         return None
-    segments = expression.left.path
-    return tuple(map(str, segments)) if all(isinstance(each, str) for each in segments) else None
+    return _names(expression.left)
+
+
+def _names(expression: Expression) -> tuple[str, ...] | None:
+    """The segments of a variable, where all of them are names."""
+    if not isinstance(expression, Path) or not all(isinstance(each, str) for each in expression.path):
+        return None
+    return tuple(map(str, expression.path))
 
 
 def _use(expression: FilteredExpression, known: set[str]) -> Use:
@@ -223,19 +229,32 @@ def _failure(problem: Exception) -> FlowError:
 
 def _settled(value: object) -> object:
     """A value as conditions and actions know it: none of the library's own kinds of nothing."""
+    if type(value) is str or value is None:  # as most are
+        return value
     if is_undefined(value) or isinstance(value, Empty | Blank):
         return None
     return list(value) if isinstance(value, tuple) else value
 
 
 class _Buffer(StringIO):
-    _left = 16 * TEXT_LIMIT
+    def __init__(self) -> None:
+        super().__init__()
+        self._left = 16 * TEXT_LIMIT
+        self._parts: list[str] = []
 
     def write(self, text: str) -> int:
         self._left -= len(text)
         if self._left < 0:
             raise LimitReached(f"the text would have more than {16 * TEXT_LIMIT // 1024:,} KiB")
-        return super().write(text)
+        self._parts.append(text)
+        return len(text)
+
+    def getvalue(self) -> str:
+        return "".join(self._parts)
+
+
+def _within_limit(value: object) -> object:
+    return value[:TEXT_LIMIT] if isinstance(value, str) and len(value) > TEXT_LIMIT else value
 
 
 class _Context(RenderContext):
@@ -248,16 +267,21 @@ class _Context(RenderContext):
         self.scope = ReadOnlyChainMap(self.locals, self.globals)
 
     def get(self, path: list[object], **options: Any) -> object:
+        value = self.plain(path)
+        # The library knows more ways, and what to say where there is none.
+        return _within_limit(super().get(path, **options)) if value is _UNKNOWN else value
+
+    def plain(self, path: Sequence[object]) -> object:
+        """The value at the end of a way through mappings, or _UNKNOWN."""
         try:
             value = self.scope[cast(str, path[0])]
             for name in path[1:]:
                 if type(value) is not dict:
-                    raise KeyError(name)
+                    return _UNKNOWN
                 value = value[str(name) if type(name) is int else name]  # custom_fields[360001]: names are texts
         except (KeyError, TypeError):
-            # The library knows more ways, and what to say where there is none.
-            value = super().get(path, **options)
-        return value[:TEXT_LIMIT] if isinstance(value, str) and len(value) > TEXT_LIMIT else value
+            return _UNKNOWN
+        return _within_limit(value)
 
     def spend(self, name: str, amount: int) -> None:
         """Counts what filters and loops go through. Raises LimitReached."""
@@ -267,11 +291,25 @@ class _Context(RenderContext):
 
 
 class _OutputNode(OutputNode):
-    __slots__ = ()
+    __slots__ = ("filters", "path")
+
+    def __init__(self, token: Token, expression: Expression) -> None:
+        super().__init__(token, expression)
+        # The way to the value, where it is a variable's, and the filters it goes through then.
+        self.path: tuple[str, ...] | None = None
+        self.filters: Sequence[Filter] = ()
+        if isinstance(expression, FilteredExpression):
+            self.path, self.filters = _names(expression.left), expression.filters or ()
 
     def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
         context = cast(_Context, context)
-        value = _settled(self.expression.evaluate(context))
+        value = context.plain(self.path) if self.path else _UNKNOWN
+        if value is _UNKNOWN:
+            value = self.expression.evaluate(context)
+        else:
+            for each in self.filters:
+                value = each.evaluate(value, context)
+        value = _settled(value)
         if isinstance(value, list | dict):
             value = as_text(value)[:TEXT_LIMIT]
             context.spend("output", len(value))
