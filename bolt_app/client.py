@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal, TypeVar
@@ -168,7 +168,7 @@ class SlackClient:
 
     async def channel_id(self, channel: str) -> str:
         """The id of a channel that is given by its id or as `#name`. NeedsInvite where the app is in none of it."""
-        with _nothing_posted_yet():
+        with _nothing_posted_yet:
             return await self._directory.channel_id(channel)
 
     async def in_channel(self, channel: str, work: Callable[[str], Awaitable[T]]) -> T:
@@ -185,7 +185,7 @@ class SlackClient:
         except NeedsInvite as problem:
             if self._joining is None:
                 raise
-            with _nothing_posted_yet():
+            with _nothing_posted_yet:
                 await self._joining.join(channel, problem)
         return await self._in_own_channel(channel, work)
 
@@ -220,7 +220,7 @@ class SlackClient:
             once: marks the message, so that `find_posted` finds it.
             person: whose direct messages the channel is, if it is known: their posts are paced together.
         """
-        with _nothing_posted_yet():
+        with _nothing_posted_yet:
             identity = await self.identity()
             # Slack puts a reply to a reply into the channel.
             parent = await self.thread_parent(channel, thread_ts) if thread_ts else None
@@ -358,10 +358,10 @@ class SlackClient:
         return found and replace(found, user_id=user_id)
 
     async def _post_to_known(self, email: str, text: str, thread_ts: str | None, once: Once | None) -> Posted:
-        with _nothing_posted_yet():
+        with _nothing_posted_yet:
             user_id = await self._directory.person_id(email)
         try:
-            with _nothing_posted_yet():
+            with _nothing_posted_yet:
                 known = await self._directory.direct_channel(user_id)
                 if thread_ts and known is None:
                     known = await self.open_dm(user_id)
@@ -469,10 +469,15 @@ class SlackClient:
         self._parents[channel, ts] = parent
 
 
-@contextlib.contextmanager
-def _nothing_posted_yet() -> Iterator[None]:
-    """What goes wrong before a post leaves nothing to look for."""
-    try:
-        yield
-    except Uncertain as problem:
-        raise Transient(problem.code, problem.message, hint=problem.hint) from problem
+class _NothingPostedYet:
+    """Within it: what goes wrong before a post leaves nothing to look for."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, problem: BaseException | None, trace: object) -> None:
+        if isinstance(problem, Uncertain):
+            raise Transient(problem.code, problem.message, hint=problem.hint) from problem
+
+
+_nothing_posted_yet = _NothingPostedYet()

@@ -177,7 +177,7 @@ class JsonForm(_Form):
             "event": work.event,
             "run": work.run,
             "step": work.step,
-            "exception": self.mask(exception),
+            "exception": exception and self.mask(exception),
         }
         # In ASCII alone every other character is escaped; only DEL is ASCII and controls something.
         return json.dumps({name: value for name, value in parts.items() if value}).replace("\x7f", r"\u007f")

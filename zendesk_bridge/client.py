@@ -204,9 +204,8 @@ class ZendeskClient:
 
     async def _get(self, path: str, parameters: Mapping[str, str] | None = None) -> dict[str, Any]:
         """One GET, its JSON object as the answer."""
-        address = self._session.own + path
         lane = lane_of("GET", path)
-        return await self._authorized(lambda: _json_object(self._session.get(address, params=parameters)), lane)
+        return await self._authorized(lambda: _json_object(self._session.read(path, parameters or {})), lane)
 
     async def _authorized(self, work: Callable[[], T], lane: str | None = None) -> T:
         """Runs a call off the event loop, paced, with a good token; after a 401 once more with a new one.

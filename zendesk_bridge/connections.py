@@ -82,6 +82,8 @@ class Connections:
 
     def answered(self, service: str, problem: BaseException | None) -> None:
         """Notes how a call to a service ended: some in a row without any answer are an outage, until one has one."""
+        if problem is None and self._status[service] == OK and not self._unanswered[service]:
+            return  # as nearly always
         if isinstance(problem, asyncio.CancelledError):
             return  # which says nothing of the service
         lost = isinstance(problem, Transient | Uncertain) and not getattr(problem, "limit", False)

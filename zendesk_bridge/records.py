@@ -165,8 +165,8 @@ def ticket_from(
         {
             **answer,
             "ticket_id": answer.get("id"),
-            "via_channel": channel.get("channel") if isinstance(channel, Mapping) else None,
-            "satisfaction_score": score.get("score") if isinstance(score, Mapping) else None,
+            "via_channel": channel.get("channel") if isinstance(channel, dict) else None,
+            "satisfaction_score": score.get("score") if isinstance(score, dict) else None,
             "custom_fields": _by_id(answer.get("custom_fields")),
             "latest_agent_update": metrics.get("assignee_updated_at") if metrics else None,
             "latest_agent_comment": comment,
@@ -188,7 +188,7 @@ def organization_from(answer: Mapping[str, Any], base: str) -> Organization:
 
 def _by_id(fields: Any) -> dict[str, Any]:
     known: Iterable[Any] = fields if isinstance(fields, list) else ()
-    return {str(each["id"]): each.get("value") for each in known if isinstance(each, Mapping) and "id" in each}
+    return {str(each["id"]): each.get("value") for each in known if isinstance(each, dict) and "id" in each}
 
 
 def _validated(model: type[R], values: Mapping[str, Any]) -> R:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import requests
 import urllib3
@@ -89,6 +89,27 @@ class Session(requests.Session):
         self._secrets = [each.get_secret_value() for each in secrets if each]
         self.auth = self._authorize
         self.headers["Accept"] = "application/json"
+        # Proxies and certificates, as the environment names them.
+        self._environment = dict[str, Any](self.merge_environment_settings(f"{self.own}/", {}, None, None, None))
+
+    def read(self, path: str, parameters: Mapping[str, str]) -> requests.Response:
+        """A GET of the account, as nearly all calls are.
+
+        It is prepared by hand: what `get` looks after for any address and anybody's settings takes as long as the call.
+        """
+        prepared = requests.PreparedRequest()
+        prepared.method = "GET"
+        prepared.url = f"{self.own}{path}?{urlencode(parameters)}" if parameters else self.own + path
+        prepared.prepare_headers(self.headers)
+        self._authorize(prepared)
+        return self._observed(path, lambda: self._sent(prepared))
+
+    def _sent(self, prepared: requests.PreparedRequest) -> requests.Response:
+        adapter = self.get_adapter(prepared.url or "")
+        response = adapter.send(prepared, timeout=(CONNECT_SECONDS, TOTAL_SECONDS), **self._environment)
+        for hook in self.hooks["response"]:
+            hook(response)
+        return response
 
     def _heard(self, response: requests.Response, *args: Any, **options: Any) -> None:
         lane = lane_of(response.request.method or "", urlsplit(response.url).path)
@@ -115,9 +136,14 @@ class Session(requests.Session):
             raise Permanent("foreign_address", f"Zendesk pointed to another host: {urlsplit(address).netloc}")
         options["allow_redirects"] = False
         options["timeout"] = (CONNECT_SECONDS, TOTAL_SECONDS)
-        endpoint = endpoint_of(urlsplit(address).path)
+        send = super().request
+        return self._observed(urlsplit(address).path, lambda: send(method, address, *args, **options))
+
+    def _observed(self, path: str, send: Callable[[], requests.Response]) -> requests.Response:
+        """An answer, counted. Raises our errors."""
+        endpoint = endpoint_of(path)
         try:
-            response = super().request(method, address, *args, **options)
+            response = send()
         except requests.RequestException as problem:
             error = translated(problem)
             self._observe(endpoint, error.code)

@@ -263,7 +263,7 @@ def _event(fields: Mapping[str, Any], event_id: str, source: str, occurred_at: d
         {
             **fields,
             "ticket_id": ticket_id,
-            "via_channel": via.get("channel") if isinstance(via, Mapping) else None,
+            "via_channel": via.get("channel") if isinstance(via, dict) else None,
             "occurred_at": rfc3339(occurred_at),
         },
     )

@@ -254,6 +254,21 @@ async def test_an_answer_that_drips_is_given_up_in_its_thread_too(monkeypatch: p
         await client.close()
 
 
+async def test_reads_go_through_the_proxy_that_the_environment_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, str]] = []
+
+    async def pass_on(request: web.Request) -> web.Response:
+        asked.append((str(request.url), request.headers["Authorization"]))
+        return web.json_response({"user": {"id": 9001, "name": "Noor"}})
+
+    async with _serving(pass_on) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy)
+        client = ZendeskClient(ZendeskSettings(api_url="http://zendesk.test", oauth_token=SecretStr("any")))
+        assert (await client.user("9001"))["name"] == "Noor"
+        await client.close()
+    assert asked == [("http://zendesk.test/api/v2/users/9001.json", "Bearer any")]
+
+
 # Keeping apart
 
 

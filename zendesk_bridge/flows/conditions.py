@@ -13,7 +13,7 @@ from zendesk_bridge.flows.definition import Condition, Conditions, Values
 from zendesk_bridge.flows.errors import FlowError
 from zendesk_bridge.flows.filters import as_text
 from zendesk_bridge.flows.model import parse_time
-from zendesk_bridge.flows.template import Template
+from zendesk_bridge.flows.template import Template, is_template
 
 _NUMBER = re.compile(r"[+-]?[0-9]{1,400}(\.[0-9]{1,400})?([eE][+-]?[0-9]{1,3})?")
 
@@ -67,6 +67,8 @@ def _compile_one(condition: Condition, templates: list[tuple[Condition, Template
     several = isinstance(value, list)
     parts = [Template(part) if isinstance(part, str) else part for part in (value if several else [value])]
     templates += [(condition, part) for part in parts if isinstance(part, Template)]
+    # What is no template needs no filling in.
+    parts = [part.source if isinstance(part, Template) and not is_template(part.source) else part for part in parts]
 
     def holds(values: Values) -> bool:
         try:
