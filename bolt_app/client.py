@@ -37,6 +37,7 @@ from bolt_app.single_flight import SingleFlight
 from bolt_app.slack_errors import ADDRESS_HINT, translate, translate_answer
 from bolt_app.surfaces import Surfaces
 from bolt_app.text import fit
+from bolt_app.web import Web
 from zendesk_bridge.flows.catalog import Once
 from zendesk_bridge.flows.errors import ConnectorError, Credentials, NeedsInvite, Permanent, Transient, Uncertain
 
@@ -81,7 +82,7 @@ class SlackClient:
         quiet = log.getChild("sdk")
         quiet.setLevel(logging.INFO)  # at DEBUG the SDK writes messages and e-mail addresses
         # Retries are the engine's: the SDK's own would post twice.
-        self.web = AsyncWebClient(token=token, base_url=base_url, retry_handlers=[], logger=quiet)
+        self.web = Web(token=token, base_url=base_url, retry_handlers=[], logger=quiet)
         self.web.proxy = proxy_for(base_url)
         self._directory = Directory(self._call, memory, self._team)
         self._joining = Joining(self._call, self._directory) if joins else None
