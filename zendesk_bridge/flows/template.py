@@ -257,6 +257,14 @@ def _within_limit(value: object) -> object:
     return value[:TEXT_LIMIT] if isinstance(value, str) and len(value) > TEXT_LIMIT else value
 
 
+class _Scope(ReadOnlyChainMap):
+    def __getitem__(self, key: str) -> object:
+        for mapping in self._maps:  # without an error for each that has it not
+            if key in mapping:
+                return mapping[key]
+        raise KeyError(key)
+
+
 class _Context(RenderContext):
     insert: Insert = staticmethod(as_text)
     _work = 0
@@ -264,7 +272,7 @@ class _Context(RenderContext):
     def __init__(self, template: BoundTemplate, **options: Any) -> None:
         super().__init__(template, **options)
         # Without the library's `now` and `today`, which read the clock: a template sees the recorded start of its step.
-        self.scope = ReadOnlyChainMap(self.locals, self.globals)
+        self.scope = _Scope(self.locals, self.globals)
 
     def get(self, path: list[object], **options: Any) -> object:
         value = self.plain(path)
