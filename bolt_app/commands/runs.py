@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -67,7 +67,7 @@ def list_runs(
     """
     most = limit if limit is not None or as_json else SHOWN
     wanted = _wanted(flow, ticket, since, until, text, status or ())
-    runs = run(lambda sides: sides.bridge.list_runs(most, wanted=wanted))
+    runs = run(lambda sides: _found(sides, sides.bridge.list_runs(most, wanted=wanted), of=None if as_json else flow))
     display.json(runs) if as_json else display.runs(runs, are_all=wanted == Wanted())
 
 
@@ -84,7 +84,7 @@ def failures(
     By flow, step and error, the most frequent first, with what to do and an example.
     """
     wanted = _wanted(flow, ticket, since, until, text)
-    groups = run(lambda sides: sides.bridge.list_failures(wanted))
+    groups = run(lambda sides: _found(sides, sides.bridge.list_failures(wanted), of=None if as_json else flow))
     display.json(groups) if as_json else display.failures(groups)
 
 
@@ -166,6 +166,14 @@ def forget(
         raise typer.BadParameter("give an e-mail address or a Zendesk id", param_hint="--requester")
     answer = run(lambda sides: sides.bridge.request("forget", {"requester": requester}, who()))
     display.json(answer) if as_json else display.forgotten(answer)
+
+
+async def _found(sides: Sides, asked: Awaitable[list[dict[str, Any]]], of: str | None) -> list[dict[str, Any]]:
+    """What was asked for, perhaps of a flow. Raises NotFound, naming the nearest, where that is none."""
+    found = await asked
+    if not found and of is not None:
+        await sides.bridge.show_flow(of)
+    return found
 
 
 def _wanted(

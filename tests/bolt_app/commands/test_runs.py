@@ -286,6 +286,10 @@ async def test_runs_are_filtered(run_ids: list[str], type_in: Type) -> None:
     assert await found("--text", "lin ZHAO") == [1]  # somewhere in what a step read, however it is written
     assert await found("--text", "users_not_found", "--ticket", "101") == []
     assert "No such runs." in (await type_in("runs", "list", "--ticket", "7")).out
+    for verb in ("list", "failures"):
+        mistyped = await type_in("runs", verb, "--flow", "notify-asigned-agents")
+        assert mistyped.code == 1
+        assert "did you mean 'notify-assigned-agents'?" in " ".join(mistyped.err.split())
     for wrong, words in ((("--status", "bad"), "one of queued"), (("--since", "soon"), "30m, 2h, 3d")):
         said = await type_in("runs", "list", *wrong)
         assert said.code == 2
