@@ -289,7 +289,7 @@ async def test_runs_are_filtered(run_ids: list[str], type_in: Type) -> None:
     for verb in ("list", "failures"):
         mistyped = await type_in("runs", verb, "--flow", "notify-asigned-agents")
         assert mistyped.code == 1
-        assert "did you mean 'notify-assigned-agents'?" in " ".join(mistyped.err.split())
+        assert "Did you mean 'notify-assigned-agents'?" in " ".join(mistyped.err.split())
     for wrong, words in ((("--status", "bad"), "one of queued"), (("--since", "soon"), "30m, 2h, 3d")):
         said = await type_in("runs", "list", *wrong)
         assert said.code == 2
