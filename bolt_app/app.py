@@ -52,10 +52,10 @@ def bolt_app(parts: Parts, signing_secret: str | None) -> AsyncApp:
     client = AsyncWebClient(
         base_url=slack.web.base_url,
         session=slack.web.session,
-        proxy=slack.web.proxy,
         retry_handlers=[],
         logger=slack.web.logger,
     )
+    client.proxy = slack.web.proxy  # given as None, the SDK would look for one that NO_PROXY rules out
     with _no_slack_variables():
         app = AsyncApp(
             name="zendesk-connector", client=client, signing_secret=signing_secret or "", authorize=authorize

@@ -158,9 +158,9 @@ class SlackClient:
     def _nobody(self) -> AsyncWebClient:
         """The same client without the token in use."""
         web = self.web
-        return AsyncWebClient(
-            base_url=web.base_url, session=web.session, proxy=web.proxy, retry_handlers=[], logger=web.logger
-        )
+        nobody = AsyncWebClient(base_url=web.base_url, session=web.session, retry_handlers=[], logger=web.logger)
+        nobody.proxy = web.proxy  # given as None, the SDK would look for one that NO_PROXY rules out
+        return nobody
 
     async def _team(self) -> str:
         return (await self.identity()).team_id
@@ -446,7 +446,7 @@ class SlackClient:
             raise self._unanswered("unreachable", f"Slack cannot be reached for {method}") from problem
         except (aiohttp.ClientError, OSError) as problem:
             raise self._unanswered("no_answer", f"The connection broke before Slack answered {method}") from problem
-        except (AttributeError, LookupError, TypeError, ValueError) as problem:
+        except (AttributeError, LookupError, TypeError, ValueError, RecursionError) as problem:
             # How the SDK fails on an answer that is no JSON object.
             raise self._unanswered("broken_answer", f"What answered {method} is not Slack") from problem
 

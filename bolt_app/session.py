@@ -65,7 +65,7 @@ class _Response(aiohttp.ClientResponse):
 
     async def json(self, **options: Any) -> Any:
         """The body as JSON. Without looking for its encoding where it is as always: UTF-8."""
-        if self.content_type == "application/json" and (body := await self.read()):
+        if self.content_type == "application/json" and self.charset in (None, "utf-8") and (body := await self.read()):
             return from_json(body)
         return await super().json(**options)
 

@@ -23,7 +23,8 @@ class SingleFlight:
 
     async def do(self, key: object, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """The result of the work; it goes on for the others if one of those who wait is cancelled."""
-        while (flight := self._flights.get(key)) is not None:
+        # One that has landed is not waited for: that would give nobody else a turn, and it would never be taken away.
+        while (flight := self._flights.get(key)) is not None and not flight.done():
             with contextlib.suppress(Paced):
                 joined: T = await asyncio.shield(flight)
                 return joined
@@ -38,6 +39,7 @@ class SingleFlight:
             flight.cancel()
 
     def _landed(self, key: object, flight: asyncio.Task[Any]) -> None:
-        del self._flights[key]
+        if self._flights.get(key) is flight:
+            del self._flights[key]
         if not flight.cancelled():
             flight.exception()  # nobody may be waiting any more; asyncio complains about errors nobody saw

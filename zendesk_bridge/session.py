@@ -49,18 +49,21 @@ class _Adapter(HTTPAdapter):
 
 def _read(response: requests.Response, deadline: float) -> bytes:
     """A body, within the time and size a call may take: requests itself bounds only the pauses between bytes."""
-    body = bytearray()
+    body, is_whole = bytearray(), False
     try:
         while chunk := response.raw.read1(65_536, decode_content=True):
             body += chunk
             if time.monotonic() > deadline or len(body) > LARGEST_ANSWER:
-                response.raw.close()  # what is left of it is for nobody
                 raise requests.ReadTimeout("the answer took too long, or is too large", response=response)
     except urllib3.exceptions.ReadTimeoutError as problem:
         raise requests.ReadTimeout(problem, response=response) from problem
     except urllib3.exceptions.HTTPError as problem:
         raise requests.ConnectionError(problem, response=response) from problem
+    else:
+        is_whole = True
     finally:
+        if not is_whole:
+            response.raw.close()  # what is left of it is for nobody, and must not be the next call's answer
         response.raw.release_conn()
     return bytes(body)
 

@@ -172,7 +172,7 @@ async def _found(sides: Sides, asked: Awaitable[list[dict[str, Any]]], of: str |
     """What was asked for, perhaps of a flow. Raises NotFound, naming the nearest, where that is none."""
     found = await asked
     if not found and of is not None:
-        await sides.bridge.show_flow(of)
+        await sides.bridge.list_versions(of)  # also of a deleted one
     return found
 
 

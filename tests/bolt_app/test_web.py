@@ -37,6 +37,11 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "no JSON": {"text": '{"ok": tru', "content_type": "application/json"},
     "not UTF-8": {"body": b'{"ok": true, "ts": "\xff"}', "content_type": "application/json"},
     "a list": {"text": '["ok"]', "content_type": "application/json"},
+    "too deep": {"text": "[" * 3_000 + "]" * 3_000, "content_type": "application/json"},
+    "another encoding": {
+        "body": '{"ok": true, "ts": "ü"}'.encode("latin-1"),
+        "headers": {"Content-Type": "application/json; charset=iso-8859-1"},
+    },
     "nothing": {"text": "", "content_type": "application/json"},
     "null": {"text": "null", "content_type": "application/json"},
 }
@@ -116,6 +121,15 @@ async def test_an_answer_comes_to_the_same_as_with_the_sdk(
 ) -> None:
     slack.answer = answer
     assert await outcome(clients[0]) == await outcome(clients[1])
+
+
+async def test_no_client_of_the_sdk_takes_a_proxy_that_no_proxy_rules_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", "slack.com")
+    client = SlackClient(token="xoxb-1", memory=_Nothing())
+    await client.start()
+    assert (client.web.proxy, client._nobody().proxy) == (None, None)
+    await client.close()
 
 
 async def test_other_kinds_of_calls_are_the_sdks_own(slack: Slack, clients: tuple[SlackClient, SlackClient]) -> None:

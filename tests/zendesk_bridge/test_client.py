@@ -269,6 +269,26 @@ async def test_reads_go_through_the_proxy_that_the_environment_names(monkeypatch
     assert asked == [("http://zendesk.test/api/v2/users/9001.json", "Bearer any")]
 
 
+async def test_an_answer_that_cannot_be_decoded_is_not_the_end_of_the_next_call() -> None:
+    async def first_odd(request: web.Request) -> web.StreamResponse:
+        if request.path.endswith("/users/1.json"):
+            response = web.StreamResponse(headers={"Content-Encoding": "gzip", "Content-Length": "1150"})
+            await response.prepare(request)
+            with contextlib.suppress(ConnectionError):
+                await response.write(b"no gzip at all" * 10)
+                await asyncio.sleep(0.1)
+                await response.write(b"y" * 1010)
+            return response
+        return web.json_response({"user": {"id": 2, "name": "Ben"}})
+
+    async with _serving(first_odd) as url:
+        client = ZendeskClient(ZendeskSettings(api_url=url, oauth_token=SecretStr("any")))
+        with pytest.raises(Uncertain):
+            await client.user("1")
+        assert (await client.user("2"))["name"] == "Ben"
+        await client.close()
+
+
 # Keeping apart
 
 
