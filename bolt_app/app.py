@@ -13,7 +13,6 @@ from slack_bolt.adapter.aiohttp import to_aiohttp_response
 from slack_bolt.async_app import AsyncApp, AsyncBoltRequest
 from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.response import BoltResponse
-from slack_sdk.web.async_client import AsyncWebClient
 
 from bolt_app.connecting.site import Site
 from bolt_app.listeners import register_listeners
@@ -49,13 +48,7 @@ def bolt_app(parts: Parts, signing_secret: str | None) -> AsyncApp:
         )
 
     # Without a token of its own: that is `authorize`'s to say, with each request.
-    client = AsyncWebClient(
-        base_url=slack.web.base_url,
-        session=slack.web.session,
-        retry_handlers=[],
-        logger=slack.web.logger,
-    )
-    client.proxy = slack.web.proxy  # given as None, the SDK would look for one that NO_PROXY rules out
+    client = slack.nobody()
     with _no_slack_variables():
         app = AsyncApp(
             name="zendesk-connector", client=client, signing_secret=signing_secret or "", authorize=authorize

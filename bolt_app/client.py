@@ -139,24 +139,24 @@ class SlackClient:
         https://docs.slack.dev/reference/methods/oauth.v2.access
         """
         given = {"client_id": client_id, "client_secret": client_secret, "code": code, "redirect_uri": redirect}
-        return await self._answer("oauth.v2.access", "", lambda: self._nobody().oauth_v2_access(**given))
+        return await self._answer("oauth.v2.access", "", lambda: self.nobody().oauth_v2_access(**given))
 
     async def identity_with(self, token: str) -> SlackIdentity:
         """Who the app is with a token that is not in use yet (auth.test)."""
-        return identity_from(await self._answer("auth.test", "", lambda: self._nobody().auth_test(token=token)))
+        return identity_from(await self._answer("auth.test", "", lambda: self.nobody().auth_test(token=token)))
 
     async def person_with(self, token: str, user_id: str) -> SlackPerson:
         """Somebody, asked for with a token that is not in use yet (users.info)."""
         return person_from(
-            await self._answer("users.info", user_id, lambda: self._nobody().users_info(token=token, user=user_id))
+            await self._answer("users.info", user_id, lambda: self.nobody().users_info(token=token, user=user_id))
         )
 
     async def revoke(self, token: str) -> None:
         """Ends a token (auth.revoke)."""
-        await self._answer("auth.revoke", "", lambda: self._nobody().auth_revoke(token=token))
+        await self._answer("auth.revoke", "", lambda: self.nobody().auth_revoke(token=token))
 
-    def _nobody(self) -> AsyncWebClient:
-        """The same client without the token in use."""
+    def nobody(self) -> AsyncWebClient:
+        """The same client without the token in use, on the session there is."""
         web = self.web
         nobody = AsyncWebClient(base_url=web.base_url, session=web.session, retry_handlers=[], logger=web.logger)
         nobody.proxy = web.proxy  # given as None, the SDK would look for one that NO_PROXY rules out

@@ -30,15 +30,14 @@ SHORTEST = 4
 Mask = Callable[[str], str]
 
 # Tokens by their looks: what authenticates, Slack's tokens, and the parts of addresses and bodies that carry others.
-_BY_LOOKS = (
-    r"\b(?i:Bearer)\s+(?=\S{8})[\w.~+/=-]+",
-    r"\b(?i:Basic)\s+(?=\S{16})[\w+/=-]+",
-    r"\bxox[a-z](?:\.xox[a-z])?-[\w-]{4,}",
-    r"\bxapp-[\w-]{4,}",
-    r"(?<=[?&]ticket=)[^&\s\"']+",
-)
-# What each of those has in it, in small letters.
-_SIGNS = ("bearer", "basic", "xox", "xapp-", "ticket=")
+# Each by what it has in it, in small letters.
+_BY_LOOKS = {
+    "bearer": r"\b(?i:Bearer)\s+(?=\S{8})[\w.~+/=-]+",
+    "basic": r"\b(?i:Basic)\s+(?=\S{16})[\w+/=-]+",
+    "xox": r"\bxox[a-z](?:\.xox[a-z])?-[\w-]{4,}",
+    "xapp-": r"\bxapp-[\w-]{4,}",
+    "ticket=": r"(?<=[?&]ticket=)[^&\s\"']+",
+}
 # Everything that steers a terminal, breaks a line, turns the direction of text, or is no character.
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _SHORT = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
@@ -76,9 +75,9 @@ def leave_out_what_no_line_shows() -> None:
 def masking(settings: Settings | None = None) -> Mask:
     """What puts `***` in the place of secrets: those of the settings, and what looks like a token."""
     known = sorted(set(_secrets(settings)) if settings else (), key=len, reverse=True)
-    pattern = re.compile("|".join([*map(_also_quoted, known), *_BY_LOOKS]), re.ASCII)
+    pattern = re.compile("|".join([*map(_also_quoted, known), *_BY_LOOKS.values()]), re.ASCII)
     # Looking for what every secret has in it is much quicker than looking for secrets.
-    signs = sorted({*map(_longest_part, known), *_SIGNS}, key=len)
+    signs = sorted({*map(_longest_part, known), *_BY_LOOKS}, key=len)
     signs = [sign for number, sign in enumerate(signs) if not any(shorter in sign for shorter in signs[:number])]
 
     def masked(text: str) -> str:

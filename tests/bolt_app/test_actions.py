@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from remembering import NothingRemembered
 
 from bolt_app.actions import ACTIONS
 from bolt_app.client import SlackClient
@@ -15,17 +16,6 @@ from zendesk_bridge.flows.catalog import Action, Catalog, Connector, Identity, O
 from zendesk_bridge.flows.errors import ConnectorError, FlowError, NeedsInvite, Permanent, Uncertain
 
 Outputs = dict[str, Any]
-
-
-class NothingRemembered:
-    async def recall(self, kind: str, key: str, max_age: float | None = None) -> str | None:
-        return None
-
-    async def remember(self, kind: str, key: str, value: str) -> None:
-        pass
-
-    async def forget(self, kind: str, key: str) -> None:
-        pass
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@ import asyncio
 
 import pytest
 from paced_runs import Runs
+from remembering import NothingRemembered
 from virtual_time import run
 
 from bolt_app.client import SlackClient
@@ -88,7 +89,7 @@ def test_methods_are_paced_by_their_tier_each_by_itself() -> None:
 
 async def test_a_post_that_slack_refuses_for_its_rate_makes_the_next_one_wait(slack: SlackServer) -> None:
     slack.state.faults.append(Fault(method=POST, kind="rate_limited", retry_after=20))
-    client = SlackClient(token=slack.state.bot_token, base_url=slack.url, memory=_Forgetful())
+    client = SlackClient(token=slack.state.bot_token, base_url=slack.url, memory=NothingRemembered())
     await client.start()
     channel = next(iter(slack.state.channels))
     working_on.set(Context(run="run", step="notify"))
@@ -110,14 +111,3 @@ def test_posts_that_are_not_to_be_paced_leave_at_once() -> None:
         return asyncio.get_running_loop().time()
 
     assert run(work()) == 0
-
-
-class _Forgetful:
-    async def recall(self, kind: str, key: str, max_age: float | None = None) -> str | None:
-        return None
-
-    async def remember(self, kind: str, key: str, value: str) -> None:
-        pass
-
-    async def forget(self, kind: str, key: str) -> None:
-        pass

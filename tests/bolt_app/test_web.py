@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from remembering import NothingRemembered
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bolt_app.client import SlackClient
@@ -47,19 +48,6 @@ ANSWERS: dict[str, dict[str, Any]] = {
 }
 
 
-class _Nothing:
-    """Remembers nothing."""
-
-    async def recall(self, kind: str, key: str, max_age: float | None = None) -> str | None:
-        return None
-
-    async def remember(self, kind: str, key: str, value: str) -> None:
-        pass
-
-    async def forget(self, kind: str, key: str) -> None:
-        pass
-
-
 class Slack:
     def __init__(self) -> None:
         self.answer: dict[str, Any] = ANSWERS["ok"]
@@ -83,7 +71,9 @@ async def clients(slack: Slack) -> AsyncGenerator[tuple[SlackClient, SlackClient
     application.router.add_route("*", "/{path:.*}", slack.take)
     async with TestServer(application) as server:
         ours, theirs = (
-            SlackClient(token="xoxb-1", base_url=str(server.make_url("/api/")), memory=_Nothing(), posts_a_minute=0)
+            SlackClient(
+                token="xoxb-1", base_url=str(server.make_url("/api/")), memory=NothingRemembered(), posts_a_minute=0
+            )
             for _ in range(2)
         )
         for client in (ours, theirs):
@@ -126,9 +116,9 @@ async def test_an_answer_comes_to_the_same_as_with_the_sdk(
 async def test_no_client_of_the_sdk_takes_a_proxy_that_no_proxy_rules_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("NO_PROXY", "slack.com")
-    client = SlackClient(token="xoxb-1", memory=_Nothing())
+    client = SlackClient(token="xoxb-1", memory=NothingRemembered())
     await client.start()
-    assert (client.web.proxy, client._nobody().proxy) == (None, None)
+    assert (client.web.proxy, client.nobody().proxy) == (None, None)
     await client.close()
 
 

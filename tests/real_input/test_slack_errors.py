@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from remembering import NothingRemembered
 from slack_specs import spec_of
 
 from bolt_app.client import SlackClient
@@ -34,17 +35,6 @@ CREDENTIALS = {
     *("org_login_required", "token_expired"),
 }
 INVITE = {"not_in_channel", "channel_not_found"}
-
-
-class NothingRemembered:
-    async def recall(self, kind: str, key: str, max_age: float | None = None) -> str | None:
-        return None
-
-    async def remember(self, kind: str, key: str, value: str) -> None:
-        pass
-
-    async def forget(self, kind: str, key: str) -> None:
-        pass
 
 
 @pytest.mark.parametrize("method", CALLED)

@@ -65,10 +65,11 @@ def _compile_one(condition: Condition, templates: list[tuple[Condition, Template
         return lambda values: not is_present(variable.value(values))
     compare = _OPERATORS[operator]
     several = isinstance(value, list)
-    parts = [Template(part) if isinstance(part, str) else part for part in (value if several else [value])]
+    parts = [
+        Template(part) if isinstance(part, str) and is_template(part) else part
+        for part in (value if several else [value])
+    ]
     templates += [(condition, part) for part in parts if isinstance(part, Template)]
-    # What is no template needs no filling in.
-    parts = [part.source if isinstance(part, Template) and not is_template(part.source) else part for part in parts]
 
     def holds(values: Values) -> bool:
         try:

@@ -124,9 +124,7 @@ class Template:
             if not isinstance(found, dict) or name not in found:
                 return _UNKNOWN
             found = found[name]
-        if isinstance(found, str):
-            return found[:TEXT_LIMIT] if len(found) > TEXT_LIMIT else found
-        return list(found) if isinstance(found, tuple) else found
+        return list(found) if isinstance(found, tuple) else _within_limit(found)
 
     @property
     def only(self) -> Use | None:
