@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import fcntl
 import logging
 import math
@@ -14,9 +15,8 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from zendesk_bridge.flows.errors import ConnectorError, Locked, StorageError
 from zendesk_bridge.flows.tables import migrate, require_current
@@ -46,12 +46,17 @@ T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Entry:
+class _Entry(NamedTuple):
     work: Work[Any]
     future: asyncio.Future[Any]
+    # What was worked on: the log says it where the write fails.
+    context: contextvars.Context
     # Outside of a transaction, by itself.
     alone: bool = False
+
+
+#: What became of each piece of work: what it returned, or the exception.
+_Results = list[tuple[_Entry, Any]]
 
 
 def storage_error(path: Path, done: str, problem: sqlite3.Error) -> StorageError:
@@ -190,10 +195,14 @@ class Journal:
         self.path = path
         #: Commits made so far: a counted figure for tests and the benchmark.
         self.commits = 0
+        #: Writes that are not committed yet.
+        self.queued = 0
         #: When the last commit was made, as a Unix time; None before the first.
         self.written_at: float | None = None
         self._lock = Lock(path)
-        self._queue: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
+        # What one turn of the event loop writes goes to the thread together: waking it costs as much as a write.
+        self._gathered: list[_Entry] = []
+        self._queue: queue.SimpleQueue[list[_Entry] | None] = queue.SimpleQueue()
         self._writer: sqlite3.Connection | None = None
         self._reader: sqlite3.Connection | None = None
         self._thread: threading.Thread | None = None
@@ -250,6 +259,7 @@ class Journal:
         """Commits what is queued and lets go of the file."""
         if self._thread is not None:
             self._taking = False  # nothing may come to stand behind the end of the queue
+            self._hand_over()
             self._queue.put(None)
             await asyncio.to_thread(self._thread.join)
             self._thread = None
@@ -273,8 +283,7 @@ class Journal:
             Exception: what the work itself raised; nothing of it was stored either.
         """
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        future.add_done_callback(_note_failure)
-        self._put(_Entry(work=work, future=future))
+        self._put(_Entry(work, future, contextvars.copy_context()))
         return future
 
     async def compact(self) -> None:
@@ -283,21 +292,24 @@ class Journal:
         Deleted text is overwritten in its place, but SQLite also leaves old copies behind where it moves rows.
         """
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._put(_Entry(work=self._compact, future=future, alone=True))
+        self._put(_Entry(self._compact, future, contextvars.copy_context(), alone=True))
         await future
 
     def _put(self, entry: _Entry) -> None:
         if not self._taking:
-            entry.future.set_exception(_closed(self.path))
+            _end(entry, _closed(self.path))
         elif self._damage is not None:
-            entry.future.set_exception(StorageError(self._damage.message, hint=self._damage.hint))
+            _end(entry, StorageError(self._damage.message, hint=self._damage.hint))
         else:
-            self._queue.put(entry)
+            if not self._gathered:
+                entry.future.get_loop().call_soon(self._hand_over)
+            self._gathered.append(entry)
+            self.queued += 1
 
-    @property
-    def queued(self) -> int:
-        """Writes that wait for the next commit."""
-        return self._queue.qsize()
+    def _hand_over(self) -> None:
+        if self._gathered:
+            self._queue.put(self._gathered)
+            self._gathered = []
 
     async def read(self, work: Work[T]) -> T:
         """Runs work on the reading connection, off the event loop, at one moment. Raises StorageError."""
@@ -319,32 +331,37 @@ class Journal:
         going = True
         while going:
             batch: list[_Entry] = []
-            entry = self._queue.get()
+            entries = self._queue.get()
             while True:
-                if entry is None:
+                if entries is None:
                     going = False
                     break
-                batch.append(entry)
+                batch += entries
                 try:
-                    entry = self._queue.get_nowait()
+                    entries = self._queue.get_nowait()
                 except queue.Empty:
                     break
             together = [each for each in batch if not each.alone]
             results = self._commit_together(together) if together else []
             results += [self._do_alone(each) for each in batch if each.alone]
             if results and not self._loop.is_closed():
-                self._loop.call_soon_threadsafe(_deliver, results)
+                self._loop.call_soon_threadsafe(self._deliver, results)
 
-    def _commit_together(self, batch: list[_Entry]) -> list[tuple[asyncio.Future[Any], Any]]:
+    def _deliver(self, results: _Results) -> None:
+        self.queued -= len(results)
+        for entry, result in results:
+            _end(entry, result)
+
+    def _commit_together(self, batch: list[_Entry]) -> _Results:
         try:
             return self._commit(batch)
         except Exception as problem:
             if len(batch) == 1:
-                return [(batch[0].future, self._translated("written", problem))]
+                return [(batch[0], self._translated("written", problem))]
         # One bad piece of work must not take the others with it.
         return [result for entry in batch for result in self._commit_together([entry])]
 
-    def _commit(self, batch: list[_Entry]) -> list[tuple[asyncio.Future[Any], Any]]:
+    def _commit(self, batch: list[_Entry]) -> _Results:
         assert self._writer is not None
         try:
             if self._writer.in_transaction:  # it could not be rolled back when it failed
@@ -352,9 +369,9 @@ class Journal:
             self._writer.execute("begin immediate")
         except sqlite3.Error as problem:
             # No work is to blame. Tried one by one, each would wait for the lock by itself.
-            return [(entry.future, self._translated("written", problem)) for entry in batch]
+            return [(entry, self._translated("written", problem)) for entry in batch]
         try:
-            results = [(entry.future, entry.work(self._writer)) for entry in batch]
+            results = [(entry, entry.work(self._writer)) for entry in batch]
             self._writer.execute("commit")
         except BaseException:
             if self._writer.in_transaction:
@@ -364,12 +381,12 @@ class Journal:
         self.written_at = time.time()
         return results
 
-    def _do_alone(self, entry: _Entry) -> tuple[asyncio.Future[Any], Any]:
+    def _do_alone(self, entry: _Entry) -> tuple[_Entry, Any]:
         assert self._writer is not None
         try:
-            return entry.future, entry.work(self._writer)
+            return entry, entry.work(self._writer)
         except Exception as problem:
-            return entry.future, self._translated("written", problem)
+            return entry, self._translated("written", problem)
 
     def _compact(self, connection: sqlite3.Connection) -> None:
         connection.execute("vacuum")
@@ -415,20 +432,19 @@ def _closed(path: Path) -> StorageError:
     return StorageError(f"{path} is closed", hint="It is open while `zendesk-connector serve` runs.")
 
 
-def _deliver(results: list[tuple[asyncio.Future[Any], Any]]) -> None:
-    for future, result in results:
-        if future.done():
-            continue
-        if isinstance(result, Exception):
-            future.set_exception(result)
-        else:
-            future.set_result(result)
-
-
-def _note_failure(future: asyncio.Future[Any]) -> None:
-    """Looks at the exception, so that work nobody awaits does not fail in silence."""
-    if future.cancelled():
+def _end(entry: _Entry, result: Any) -> None:
+    """Tells whoever wrote what became of it, and the log of what nobody may be waiting for."""
+    future = entry.future
+    if future.done():
         return
-    problem = future.exception()
-    if isinstance(problem, StorageError) or not isinstance(problem, ConnectorError | None):
+    if not isinstance(result, Exception):
+        future.set_result(result)
+        return
+    future.set_exception(result)
+    future.exception()  # asyncio complains about errors nobody saw
+    entry.context.run(_note_failure, result)
+
+
+def _note_failure(problem: Exception) -> None:
+    if isinstance(problem, StorageError) or not isinstance(problem, ConnectorError):
         log.error("not stored: %s", problem, exc_info=None if isinstance(problem, StorageError) else problem)
