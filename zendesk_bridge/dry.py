@@ -46,7 +46,7 @@ class UnrecordedPort(ABC):
     @abstractmethod
     async def step(self, step: CompiledAction, inputs: dict[str, Any]) -> Mapping[str, Any]: ...
 
-    async def begins(self, key: str, action: str) -> dt.datetime:
+    def begins(self, key: str, action: str) -> dt.datetime:
         self._key = key
         self._began = utc_now()
         return self._began

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from zendesk_bridge.flows.catalog import Action, Catalog, Input, Wanted
 from zendesk_bridge.flows.conditions import CompiledConditions, compile_conditions, variable_template
@@ -45,6 +45,10 @@ class CompiledStep:
     stops: bool
     # Whether it may use `now` or `today`.
     tells_time: bool
+    # Whether it must be walked through again where it is recorded: others stand inside, or the run ends here.
+    leads_on: ClassVar[bool] = False
+    # The keys of the steps inside it: they have no outputs where they are not done.
+    keys: tuple[str, ...] = ()
 
     def values(self, variables: Mapping[str, Any], moment: dt.datetime) -> Values:
         """The variables as the step sees them when it starts at that moment."""
@@ -73,10 +77,9 @@ class CompiledAction(CompiledStep):
     wanted: Wanted
     # The reads after this one, up to the next effect, that need nothing of it: they begin together with it.
     ahead: tuple[CompiledAction, ...] = ()
-    # Whether the run goes on where the step fails, and what it does first; the keys of those steps.
+    # Whether the run goes on where the step fails, and what it does first.
     goes_on: bool = False
     remedy: Block = ()
-    keys: tuple[str, ...] = ()
 
     def render(self, values: Values) -> dict[str, Any]:
         """The inputs with their variables filled in; empty ones are left out. Raises FlowError."""
@@ -103,15 +106,17 @@ class CompiledAction(CompiledStep):
 class CompiledBranch(CompiledStep):
     """A step that goes one of several ways."""
 
+    leads_on = True
+
     cases: tuple[tuple[CompiledConditions, Block], ...]
     otherwise: Block
-    # The keys of all steps on its ways.
-    keys: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class CompiledLoop(CompiledStep):
     """A step that repeats others."""
+
+    leads_on = True
 
     each: Template
     limit: int
@@ -138,6 +143,8 @@ class CompiledSet(CompiledStep):
 @dataclass(frozen=True, kw_only=True)
 class CompiledStop(CompiledStep):
     """A step that ends the run."""
+
+    leads_on = True
 
     fails: bool
     message: Template

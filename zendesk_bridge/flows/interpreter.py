@@ -39,7 +39,7 @@ Pass = Callable[["Port"], Awaitable[dict[str, Any]]]
 class Port(Protocol):
     """Where a flow meets the world. The journal implements it; so does a dry run."""
 
-    async def begins(self, key: str, action: str) -> dt.datetime:
+    def begins(self, key: str, action: str) -> dt.datetime:
         """When the step starts, or started, if it is recorded. Raises FlowError `replay_mismatch`."""
 
     def recorded(self, key: str) -> Mapping[str, Any] | None:
@@ -119,17 +119,17 @@ class _Walk:
         port, variables = self._port, self._variables
         for each in block:
             key = self._place + each.key
-            moment = await port.begins(key, each.action_id)
+            moment = port.begins(key, each.action_id)
             outputs = port.recorded(key)
-            if outputs and not isinstance(each, CompiledBranch | CompiledLoop | CompiledStop):
+            if each.keys:
+                variables.update(dict.fromkeys(each.keys, EMPTY))
+            if outputs and not each.leads_on:
                 variables[each.key] = outputs
-                _leave_empty(each, variables)
                 if isinstance(each, CompiledAction) and each.remedy and outputs.keys() == {"error"}:
                     await self.through(each.remedy)
                 continue
             values = each.values(variables, moment)
             variables[each.key] = EMPTY
-            _leave_empty(each, variables)
             inputs: dict[str, Any] = {}
             try:
                 if not each.applies(values):
@@ -254,12 +254,6 @@ def _until(each: CompiledWait, values: Values) -> dt.datetime:
         return moment_of(each.until.text(values, as_text))
     assert wait.at is not None
     return next_time_of_day(wait.at, each.zone.text(values, as_text) if each.zone else "UTC", now)
-
-
-def _leave_empty(each: CompiledStep, variables: dict[str, Any]) -> None:
-    """What stands inside a step has no outputs where it is not done."""
-    if isinstance(each, CompiledBranch | CompiledAction) and each.keys:
-        variables.update(dict.fromkeys(each.keys, EMPTY))
 
 
 def _read_ahead(steps: tuple[CompiledAction, ...], variables: Mapping[str, Any], port: Port) -> None:

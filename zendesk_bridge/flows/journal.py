@@ -51,6 +51,8 @@ class _Entry(NamedTuple):
     future: asyncio.Future[Any]
     # What was worked on: the log says it where the write fails.
     context: contextvars.Context
+    # Told what was stored, also where nobody waits for it any more.
+    stored: Callable[[Any], None] | None = None
     # Outside of a transaction, by itself.
     alone: bool = False
 
@@ -275,15 +277,18 @@ class Journal:
         self._reader = self._writer = None
         self._lock.release()
 
-    def write(self, work: Work[T]) -> asyncio.Future[T]:
+    def write(self, work: Work[T], stored: Callable[[T], None] | None = None) -> asyncio.Future[T]:
         """Queues work for the next transaction. The future ends once it is committed; it may be left unawaited.
+
+        Args:
+            stored: told what the work returned once it is committed, also where the future was cancelled.
 
         Raises (through the future):
             StorageError: nothing of this work was stored.
             Exception: what the work itself raised; nothing of it was stored either.
         """
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._put(_Entry(work, future, contextvars.copy_context()))
+        self._put(_Entry(work, future, contextvars.copy_context(), stored))
         return future
 
     async def compact(self) -> None:
@@ -435,9 +440,12 @@ def _closed(path: Path) -> StorageError:
 def _end(entry: _Entry, result: Any) -> None:
     """Tells whoever wrote what became of it, and the log of what nobody may be waiting for."""
     future = entry.future
+    failed = isinstance(result, Exception)
+    if entry.stored is not None and not failed:
+        entry.stored(result)
     if future.done():
         return
-    if not isinstance(result, Exception):
+    if not failed:
         future.set_result(result)
         return
     future.set_exception(result)

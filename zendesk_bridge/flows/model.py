@@ -148,7 +148,7 @@ class Problem:
         return f"{self.file}:{self.line}: {where}{self.message}{hint}"
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, slots=True)
 class StepRun:
     """One step in a run, as the journal has it."""
 
@@ -170,10 +170,10 @@ class StepRun:
     @property
     def is_over(self) -> bool:
         """Whether the step is done with, and not to be done again."""
-        return self.status in (StepStatus.SUCCEEDED, StepStatus.SKIPPED)
+        return self.status is StepStatus.SUCCEEDED or self.status is StepStatus.SKIPPED
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, slots=True)
 class Run:
     """One execution of a flow for one event."""
 

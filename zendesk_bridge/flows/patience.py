@@ -90,12 +90,13 @@ class Patience:
         if self._at_rest:
             self._at_rest.pop((self._run.id, step.seq), None)
 
-    async def in_time(self, key: str, call: Awaitable[Mapping[str, Any]]) -> Mapping[str, Any]:
+    def in_time(self, key: str, call: Awaitable[Mapping[str, Any]]) -> Awaitable[Mapping[str, Any]]:
         """What a call answers, if it does so in time. Not for one that sends something: that is waited for."""
-        if self._limit is None:
-            return await call
+        return call if self._limit is None else self._until(self._limit, key, call)
+
+    async def _until(self, limit: dt.datetime, key: str, call: Awaitable[Mapping[str, Any]]) -> Mapping[str, Any]:
         try:
-            async with asyncio.timeout(max((self._limit - utc_now()).total_seconds(), FIRST_TRY)):
+            async with asyncio.timeout(max((limit - utc_now()).total_seconds(), FIRST_TRY)):
                 return await call
         except TimeoutError as problem:
             raise _timed_out(key) from problem

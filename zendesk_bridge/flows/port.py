@@ -92,12 +92,12 @@ class RunPort:
         self._meanwhile: asyncio.Handle | None = None
         self._ahead = Ahead(around, run.id)
 
-    async def begins(self, key: str, action: str) -> dt.datetime:
+    def begins(self, key: str, action: str) -> dt.datetime:
         """When the step starts, or started, if it is recorded. Raises FlowError `replay_mismatch`."""
         if self._around.stopping():
             self.recording.flush()  # there may be no later
             raise Stopping
-        if self.is_halted:
+        if self.halted or (self._within is not None and self._within.is_halted):
             raise Halted
         if self._position < len(self._steps):
             step = self._steps[self._position]
@@ -117,9 +117,11 @@ class RunPort:
         return self.halted or (self._within is not None and self._within.is_halted)
 
     def _new(self, key: str, action: str) -> StepRun:
-        seq, tried = next(self._numbers), self._tried.pop(key, None)
-        if tried is not None and tried.action == action:
-            return replace(tried, seq=seq)  # how often it was tried, and since when, still counts
+        seq = next(self._numbers)
+        if self._tried:
+            tried = self._tried.pop(key, None)
+            if tried is not None and tried.action == action:
+                return replace(tried, seq=seq)  # how often it was tried, and since when, still counts
         began = self._ahead.began(key) or utc_now()
         return StepRun(seq=seq, key=key, action=action, status=StepStatus.RUNNING, started_at=began)
 
@@ -223,7 +225,7 @@ class RunPort:
 
     async def wait_signal(self, key: str, name: str) -> dict[str, Any]:
         """Lets the run sleep until it gets the signal, at most as long as the engine's patience; returns its value."""
-        step = await self._wait_step(key)
+        step = self._wait_step(key)
         if step.is_over:
             return step.outputs or {}
         value = await self._around.journal.read(lambda connection: store.select_signal(connection, self.run.id, name))
@@ -285,9 +287,7 @@ class RunPort:
     async def _read_or_set(self, compiled: CompiledAction, inputs: dict[str, Any]) -> Mapping[str, Any]:
         begun = self._ahead.take(compiled.key, inputs)
         try:
-            if begun is not None:
-                return await self._patience.in_time(compiled.key, begun)
-            call = self._around.call(compiled.action, compiled.action.function, compiled.arguments(inputs))
+            call = begun or self._around.call(compiled.action, compiled.action.function, compiled.arguments(inputs))
             return await self._patience.in_time(compiled.key, call)
         finally:
             if self._meanwhile is not None:
@@ -377,8 +377,8 @@ class RunPort:
         begun = min(step.begun_at.timestamp(), utc_now().timestamp() - self._age(step))
         return Once(key=key, begun_at=begun)
 
-    async def _wait_step(self, key: str) -> StepRun:
-        await self.begins(key, "wait")
+    def _wait_step(self, key: str) -> StepRun:
+        self.begins(key, "wait")
         return self._now_at(key)
 
     def _now_at(self, key: str) -> StepRun:

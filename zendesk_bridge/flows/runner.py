@@ -38,7 +38,7 @@ STORAGE_PAUSE = 5.0
 Identify = Callable[[sqlite3.Connection], tuple[str, str, bool]]
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, slots=True)
 class _Loaded:
     """What it takes to go on with a run."""
 
@@ -176,19 +176,15 @@ class Runner:
             return new
 
         self._accepting += len(wanted)
-        stored = self._journal.write(work)
-        stored.add_done_callback(lambda _: self._accepted(len(wanted)))
-        # Also where the caller is gone by then: a repeated delivery starts nothing more.
-        stored.add_done_callback(self._take_up)
-        return [each.run for each in await asyncio.shield(stored)]
+        try:
+            # They start also where the caller is gone by then: a repeated delivery starts nothing more.
+            return [each.run for each in await self._journal.write(work, self._take_up)]
+        finally:
+            self._accepting -= len(wanted)
 
-    def _accepted(self, count: int) -> None:
-        self._accepting -= count
-
-    def _take_up(self, stored: asyncio.Future[list[_Loaded]]) -> None:
-        if not stored.cancelled() and stored.exception() is None:
-            for each in stored.result():
-                self._enqueue(each.run.id, each)
+    def _take_up(self, stored: list[_Loaded]) -> None:
+        for each in stored:
+            self._enqueue(each.run.id, each)
 
     async def wake(self, *names: str) -> None:
         """Lets the runs that wait for one of these go on: `invite:C…`, `connection:slack`.

@@ -70,7 +70,7 @@ class Memory:
         """The inputs of every call, in order."""
         return list(self.by_step.values())
 
-    async def begins(self, key: str, action: str) -> dt.datetime:
+    def begins(self, key: str, action: str) -> dt.datetime:
         self.begun.append(key)
         return START + dt.timedelta(minutes=len(self.begun) - 1)
 

@@ -349,7 +349,7 @@ async def test_a_sleep_suspends_the_run_until_its_moment_and_is_recorded(engine:
 
     async def nap(until: dt.datetime) -> None:
         port = port_of(engine, run, steps)
-        await port.begins("nap", "wait")
+        port.begins("nap", "wait")
         if port.recorded("nap") is None:
             await port.sleep("nap", "wait", lambda: until)
 
@@ -390,4 +390,4 @@ async def test_a_history_that_does_not_fit_is_refused_before_anything_is_done(en
     recorded = StepRun(seq=0, key="other", action="far.make", status=StepStatus.SUCCEEDED, started_at=utc_now())
     port = port_of(engine, run, [recorded])
     with pytest.raises(FlowError, match="replay_mismatch"):
-        await port.begins("message", "far.make")
+        port.begins("message", "far.make")
