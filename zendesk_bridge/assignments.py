@@ -4,13 +4,40 @@ from __future__ import annotations
 
 import datetime as dt
 import sqlite3
-from collections.abc import Callable, Iterable
-from typing import Literal
+from collections.abc import Callable, Iterable, Mapping
+from typing import Literal, NamedTuple
 
 from zendesk_bridge.flows.model import parse_time, rfc3339
 
 #: Two sightings of one assignment are no further apart than this, in seconds.
 JOIN_WITHIN = 120.0
+
+
+class _Statements(NamedTuple):
+    """For one source. Whoever has nothing to say of an agent says ""."""
+
+    insert: str
+    near: str
+    #: `insert`, where nobody has reported the assignment, nor one that may be the same.
+    first: str
+
+
+def _statements(own: str, other: str) -> _Statements:
+    insert = (
+        f"insert into assignments(ticket_id, previous, current, at, {own}, event_id)"
+        " select :ticket_id, nullif(:previous, ''), nullif(:current, ''), :at, :service_id, :service_id"
+    )
+    near = (
+        "from assignments where ticket_id = :ticket_id and at between :from and :to and current is nullif(:current, '')"
+        # The plus keeps SQLite from going through all rows that one source alone has seen.
+        f" and +{own} is null and +{other} is not null"
+    )
+    known = f"select 1 from assignments where {own} = :service_id"  # noqa: S608
+    return _Statements(insert, near, f"{insert} where not exists ({known}) and not exists (select 1 {near})")
+
+
+# By the column of the source that reports it.
+_BY = {"webhook_id": _statements("webhook_id", "audit_id"), "audit_id": _statements("audit_id", "webhook_id")}
 
 
 def sighted(
@@ -32,20 +59,29 @@ def sighted(
         Our id of the event, which never changes; the id that people are shown: the webhook's, where there is one; and
         whether nobody has reported the assignment before.
     """
-    column, other = ("webhook_id", "audit_id") if source == "webhook" else ("audit_id", "webhook_id")
+    column = "webhook_id" if source == "webhook" else "audit_id"
+    margin = dt.timedelta(seconds=JOIN_WITHIN)
+    sighting = {
+        "ticket_id": ticket_id,
+        "previous": previous or "",
+        "current": current or "",
+        "at": rfc3339(at),
+        "from": rfc3339(at - margin),
+        "to": rfc3339(at + margin),
+        "service_id": service_id,
+    }
+    if connection.execute(_BY[column].first, sighting).rowcount > 0:  # as nearly always
+        return service_id, service_id, True
     known = connection.execute(f"select * from assignments where {column} = ?", (service_id,)).fetchone()  # noqa: S608
     if known is not None:
         return known["event_id"], known["webhook_id"] or known["audit_id"], False
-    nearest = _nearest(connection, column, other, ticket_id, previous, current, at)
+    nearest = _nearest(connection, column, sighting, at)
     if nearest is not None:
         connection.execute(f"update assignments set {column} = ? where id = ?", (service_id, nearest["id"]))  # noqa: S608
         shown = service_id if source == "webhook" else nearest["webhook_id"]
         connection.execute("update events set service_id = ? where id = ?", (shown, nearest["event_id"]))
         return nearest["event_id"], shown, False
-    connection.execute(
-        f"insert into assignments(ticket_id, previous, current, at, {column}, event_id) values (?, ?, ?, ?, ?, ?)",  # noqa: S608
-        (ticket_id, previous, current, rfc3339(at), service_id, service_id),
-    )
+    connection.execute(_BY[column].insert, sighting)
     return service_id, service_id, True
 
 
@@ -62,21 +98,10 @@ def are_new(
 
 
 def _nearest(
-    connection: sqlite3.Connection,
-    column: str,
-    other: str,
-    ticket_id: str,
-    previous: str | None,
-    current: str | None,
-    at: dt.datetime,
+    connection: sqlite3.Connection, column: str, sighting: Mapping[str, str], at: dt.datetime
 ) -> sqlite3.Row | None:
     """The row of the other source that is nearest in time and that this source has not joined."""
-    margin = dt.timedelta(seconds=JOIN_WITHIN)
-    rows = connection.execute(
-        # The plus keeps SQLite from going through all rows that one source alone has seen.
-        f"select * from assignments where ticket_id = ? and at between ? and ?"  # noqa: S608
-        f" and current is ? and +{column} is null and +{other} is not null",
-        (ticket_id, rfc3339(at - margin), rfc3339(at + margin), current),
-    ).fetchall()
-    matching = [row for row in rows if previous is None or row["previous"] is None or row["previous"] == previous]
+    rows = connection.execute(f"select * {_BY[column].near}", sighting).fetchall()
+    previous = sighting["previous"]
+    matching = [row for row in rows if not previous or row["previous"] is None or row["previous"] == previous]
     return min(matching, key=lambda row: abs((parse_time(row["at"]) - at).total_seconds()), default=None)

@@ -155,7 +155,7 @@ class Runner:
             event_id, service_id, is_new = identify(connection) if identify else (event.id, event.id, True)
             if not is_new:
                 return []
-            own = replace(event, id=event_id)
+            own = event if event_id == event.id else replace(event, id=event_id)
             store.insert_event(connection, own, service_id)
             new, now = [], utc_now()
             for flow in wanted:

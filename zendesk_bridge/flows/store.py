@@ -37,8 +37,16 @@ def to_json(value: Any) -> str | None:
         return json.dumps(value, separators=(",", ":"))
 
 
-def _time(moment: dt.datetime | None) -> str | None:
-    return None if moment is None else rfc3339(moment)
+# Rows have "" for null, and statements make it null: sqlite3 looks for what else None could mean, or a word of an enum,
+# for longer than it takes to store the row.
+
+
+def _time(moment: dt.datetime | None) -> str:
+    return "" if moment is None else rfc3339(moment)
+
+
+def _json(value: Any) -> str:
+    return to_json(value) or ""
 
 
 def _moment(text: str | None) -> dt.datetime | None:
@@ -98,16 +106,16 @@ def insert_run(connection: sqlite3.Connection, run: Run) -> bool:
     """Stores a new run; False where the event started this flow before."""
     cursor = connection.execute(
         "insert or ignore into runs(id, flow, version, event_id, status, accepted_at, started_at, turn, retries)"
-        " values (?, ?, ?, ?, ?, ?, ?, ?, 0)",
+        " values (?, ?, ?, ?, ?, ?, nullif(?, ''), nullif(?, ''), 0)",
         (
             run.id,
             run.flow,
             run.version,
             run.event_id,
-            run.status,
+            str(run.status),
             rfc3339(run.accepted_at),
             _time(run.started_at),
-            run.turn,
+            run.turn or "",
         ),
     )
     return cursor.rowcount > 0
@@ -120,15 +128,15 @@ Row = tuple[Any, ...]
 def run_row(run: Run) -> Row:
     """A run's state as `update_run_row` stores it."""
     return (
-        run.status,
+        str(run.status),
         _time(run.started_at),
         _time(run.finished_at),
         _time(run.wake_at),
-        run.waiting_for,
+        run.waiting_for or "",
         _time(run.waiting_since),
         run.retries,
-        to_json(run.error),
-        run.note,
+        _json(run.error),
+        run.note or "",
         run.id,
     )
 
@@ -136,8 +144,9 @@ def run_row(run: Run) -> Row:
 def update_run_row(connection: sqlite3.Connection, row: Row) -> None:
     """Stores a run's state."""
     connection.execute(
-        "update runs set status = ?, started_at = ?, finished_at = ?, wake_at = ?, waiting_for = ?,"
-        " waiting_since = ?, retries = ?, error = ?, note = ? where id = ?",
+        "update runs set status = ?, started_at = nullif(?, ''), finished_at = nullif(?, ''), wake_at = nullif(?, ''),"
+        " waiting_for = nullif(?, ''), waiting_since = nullif(?, ''), retries = ?, error = nullif(?, ''),"
+        " note = nullif(?, '') where id = ?",
         row,
     )
 
@@ -289,10 +298,10 @@ def step_row(run_id: str, step: StepRun, outputs: str | None = None) -> Row:
         step.seq,
         step.key,
         step.action,
-        step.status,
-        to_json(step.inputs),
-        to_json(step.outputs) if outputs is None else outputs,
-        to_json(step.error),
+        str(step.status),
+        _json(step.inputs),
+        _json(step.outputs) if outputs is None else outputs,
+        _json(step.error),
         step.attempts,
         rfc3339(step.started_at),
         _time(step.begun_at),
@@ -320,7 +329,8 @@ def put_steps(connection: sqlite3.Connection, rows: Sequence[Row], *, after: Row
             raise StorageError(f"step {key!r} of run {run_id}, which comes before, is not stored")
     connection.executemany(
         "insert into steps(run_id, seq, key, action, status, inputs, outputs, error, attempts,"
-        " started_at, begun_at, looked_at, finished_at) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " started_at, begun_at, looked_at, finished_at) values (?, ?, ?, ?, ?, nullif(?, ''), nullif(?, ''),"
+        " nullif(?, ''), ?, ?, nullif(?, ''), nullif(?, ''), nullif(?, ''))"
         " on conflict(run_id, seq) do update set status = excluded.status, inputs = excluded.inputs,"
         " outputs = excluded.outputs, error = excluded.error, attempts = excluded.attempts,"
         " begun_at = excluded.begun_at, looked_at = excluded.looked_at, finished_at = excluded.finished_at",
