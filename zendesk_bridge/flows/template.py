@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from io import StringIO
@@ -27,6 +27,7 @@ from zendesk_bridge.flows.definition import Values
 from zendesk_bridge.flows.errors import FlowError
 from zendesk_bridge.flows.filters import FILTERS as FILTERS  # a template's author knows it from here
 from zendesk_bridge.flows.filters import LIST_LIMIT, TEXT_LIMIT, WORK_LIMIT, LimitReached, all_filters, as_text
+from zendesk_bridge.flows.plain_template import OUTPUT_LIMIT, Insert, NotPlain, Plain, look_up, names, plain_template
 from zendesk_bridge.flows.template_problems import TAGS as TAGS  # and what may be wrong with a template
 from zendesk_bridge.flows.template_problems import (
     TOO_DEEP,
@@ -37,8 +38,6 @@ from zendesk_bridge.flows.template_problems import (
 )
 from zendesk_bridge.flows.template_problems import TemplateProblem as TemplateProblem
 from zendesk_bridge.flows.template_problems import UnknownFilter as UnknownFilter
-
-Insert = Callable[[object], str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +68,8 @@ class Template:
         self._only: OutputNode | None = None
         # The way to the value of a template that is one variable without filters.
         self._path: tuple[str, ...] | None = None
+        # Fills the template in without the library, where it is of the kind that most are.
+        self._plain: Plain | None = None
         if not is_template(source):
             return
         check_delimiters(source)
@@ -80,6 +81,7 @@ class Template:
             raise syntax_problem(problem, source) from problem
         except RecursionError as problem:
             raise TemplateProblem(TOO_DEEP, 0) from problem
+        self._plain = plain_template(source, self._parsed.nodes)
         nodes = [node for node in self._parsed.nodes if not (isinstance(node, ContentNode) and node.blank)]
         if len(nodes) == 1 and isinstance(nodes[0], OutputNode):
             self._only = nodes[0]
@@ -89,42 +91,35 @@ class Template:
         """The value of a template that is one variable, with its type; the text of any other. Raises FlowError."""
         if self._only is None:
             return self.text(values, as_text)
-        assert self._parsed is not None
-        known = self._looked_up(values)
-        if known is not _UNKNOWN:
-            return known
         try:
-            return _settled(self._only.expression.evaluate(_Context(self._parsed, globals=values)))
-        except Exception as problem:
-            raise _failure(problem) from problem
+            return look_up(values, self._path) if self._path else self._evaluated(self._only, values)
+        except NotPlain:
+            return self._evaluated(self._only, values)
 
     def text(self, values: Values, insert: Insert) -> str:
         """The text, each inserted value turned into text by `insert`. Raises FlowError."""
         if self._parsed is None:
             return self.source
-        known = self._looked_up(values) if len(self._parsed.nodes) == 1 else _UNKNOWN
-        if known is not _UNKNOWN:
-            return _storable(insert(as_text(known)[:TEXT_LIMIT] if isinstance(known, list | dict) else known))
-        context = _Context(self._parsed, globals=values)
+        text = self._plain(values, insert) if self._plain else None
+        return _storable(self._rendered(self._parsed, values, insert) if text is None else text)
+
+    def _evaluated(self, only: OutputNode, values: Values) -> object:
+        assert self._parsed is not None
+        try:
+            return _settled(only.expression.evaluate(_Context(self._parsed, globals=values)))
+        except Exception as problem:
+            raise _failure(problem) from problem
+
+    def _rendered(self, parsed: BoundTemplate, values: Values, insert: Insert) -> str:
+        context = _Context(parsed, globals=values)
         context.insert = insert
         buffer = _Buffer()
         try:
-            for node in self._parsed.nodes:
+            for node in parsed.nodes:
                 node.render_to_output(context, buffer)
         except Exception as problem:
             raise _failure(problem) from problem
-        return _storable(buffer.getvalue())
-
-    def _looked_up(self, values: Values) -> object:
-        """The value of a template that is one variable: without the library, which finds the same, and takes longer."""
-        if self._path is None:
-            return _UNKNOWN
-        found: object = values
-        for name in self._path:
-            if not isinstance(found, dict) or name not in found:
-                return _UNKNOWN
-            found = found[name]
-        return list(found) if isinstance(found, tuple) else _within_limit(found)
+        return buffer.getvalue()
 
     @property
     def only(self) -> Use | None:
@@ -167,14 +162,7 @@ def _plain_path(expression: Expression) -> tuple[str, ...] | None:
     """The segments of an expression that is a variable and nothing else."""
     if not isinstance(expression, FilteredExpression) or expression.filters:
         return None
-    return _names(expression.left)
-
-
-def _names(expression: Expression) -> tuple[str, ...] | None:
-    """The segments of a variable, where all of them are names."""
-    if not isinstance(expression, Path) or not all(isinstance(each, str) for each in expression.path):
-        return None
-    return tuple(map(str, expression.path))
+    return names(expression.left)
 
 
 def _use(expression: FilteredExpression, known: set[str]) -> Use:
@@ -237,13 +225,13 @@ def _settled(value: object) -> object:
 class _Buffer(StringIO):
     def __init__(self) -> None:
         super().__init__()
-        self._left = 16 * TEXT_LIMIT
+        self._left = OUTPUT_LIMIT
         self._parts: list[str] = []
 
     def write(self, text: str) -> int:
         self._left -= len(text)
         if self._left < 0:
-            raise LimitReached(f"the text would have more than {16 * TEXT_LIMIT // 1024:,} KiB")
+            raise LimitReached(f"the text would have more than {OUTPUT_LIMIT // 1024:,} KiB")
         self._parts.append(text)
         return len(text)
 
@@ -305,7 +293,7 @@ class _OutputNode(OutputNode):
         self.path: tuple[str, ...] | None = None
         self.filters: Sequence[Filter] = ()
         if isinstance(expression, FilteredExpression):
-            self.path, self.filters = _names(expression.left), expression.filters or ()
+            self.path, self.filters = names(expression.left), expression.filters or ()
 
     def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
         context = cast(_Context, context)
