@@ -40,9 +40,11 @@ HOSTILE = (
         "\r\n<",
         "\u202e<",
         "\ufdd0<\ufdd1",
+        "\x02<\x03",
     ),
     *(
         "\ufdd1<!here>\ufdd0",
+        "\x03<!here>\x02",
         "<\u0000!here>",
         "<!he\u0000re>",
         "2026-01-31T09:30:00Z",
@@ -106,7 +108,7 @@ def test_every_tag_has_its_place() -> None:
 @given(chain=filters(), value=values, other=values)
 def test_no_value_brings_markup_into_a_message(place: str, chain: str, value: Any, other: Any) -> None:
     text = sent(place.replace("%s", chain), value=value, other=other)
-    assert not {"<", ">", "\ufdd0", "\ufdd1"} & set(text.replace("<template_syntax>", ""))
+    assert not {"<", ">", "\x02", "\x03", "\ufdd0", "\ufdd1"} & set(text.replace("<template_syntax>", ""))
     assert settle(text) == text
 
 

@@ -1,6 +1,7 @@
 """Values in Slack messages: what a person reads is what somebody typed, and nobody is pinged by it."""
 
 import json
+from random import Random
 from typing import Annotated
 
 import pytest
@@ -79,6 +80,38 @@ def test_no_value_at_all_lets_a_bracket_through(value: object) -> None:
 )
 def test_a_value_becomes_text_in_one_way(value: object, text: str) -> None:
     assert escape(value) == text
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_value_is_escaped_character_by_character(seed: int) -> None:
+    random = Random(seed)
+    alphabet = [
+        *STRIPPED,
+        *TURNING,
+        *"ab &<>\n\t",
+        "\u00a0",
+        "\u00ad",
+        "\u200f",
+        "\u2028",
+        "é",
+        "—",
+        "😀",
+        "\ud83d",
+        "\ue000",
+    ]
+    entities = {
+        "&": "&amp;",
+        "<": "&lt;",
+        ">": "&gt;",
+        **dict.fromkeys([*STRIPPED, *TURNING, "\ud83d"], ""),
+        "\r": "\n",
+    }
+    for _ in range(500):
+        # A few kinds of characters at a time, so that texts without any that is left out are among them.
+        text = "".join(random.choices([*random.sample(alphabet, 3), "a"], k=random.randint(0, 12)))
+        expected = "".join(entities.get(each, each) for each in text.replace("\r\n", "\n"))
+        assert escape(text) == expected, repr(text)
+        assert settle(inserted(text)) == expected, repr(text)
 
 
 def test_our_own_markup_is_inserted_as_it_is() -> None:
