@@ -99,7 +99,10 @@ class CompiledAction(CompiledStep):
 
     def missing(self, rendered: Mapping[str, Any]) -> Input | None:
         """The first input that is needed and empty."""
-        return next((each for each in self.action.inputs if each.required and each.name not in rendered), None)
+        for each in self.action.inputs:
+            if each.required and each.name not in rendered:
+                return each
+        return None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -375,20 +378,22 @@ def _templates(source: Any) -> Iterator[Template]:
 
 def filled(source: Any, values: Values) -> Any:
     """A compiled value with its variables filled in; a template that is one variable keeps its type."""
+    if isinstance(source, Template):
+        return source.value(values)
     if isinstance(source, list):
         return [filled(part, values) for part in source]
     if isinstance(source, dict):
         return {name: filled(part, values) for name, part in source.items()}
-    return source.value(values) if isinstance(source, Template) else source
+    return source
 
 
 def _fill(known: Input, source: Any, values: Values) -> Any:
     if not known.is_text:
         return filled(source, values)
+    if isinstance(source, Template):
+        return known.settle(source.text(values, known.insert or as_text))
     if isinstance(source, list):
         return [_fill(known, part, values) for part in source]
     if isinstance(source, dict):
         return {name: _fill(known, part, values) for name, part in source.items()}
-    if not isinstance(source, Template):
-        return source
-    return known.settle(source.text(values, known.insert or as_text))
+    return source

@@ -46,8 +46,9 @@ def _compile_tree(conditions: Conditions, templates: list[tuple[Condition, Templ
     never = None if conditions.unless is None else compiled([conditions.unless])[0]
 
     def holds(values: Values) -> bool:
-        if every is not None and not all(test(values) for test in every):
-            return False
+        for test in every or ():
+            if not test(values):
+                return False
         if never is not None and never(values):
             return False
         return some is None or any(test(values) for test in some)
@@ -93,6 +94,8 @@ def is_present(value: object) -> bool:
 
 
 def _equal(left: Any, right: Any) -> bool:
+    if type(left) is str and left == right:  # as most comparisons that hold
+        return True
     if isinstance(left, list) and isinstance(right, list):
         return len(left) == len(right) and all(_equal(a, b) for a, b in zip(left, right, strict=True))
     if not is_present(left) or not is_present(right):

@@ -252,6 +252,12 @@ def test_is_not_is_the_opposite_of_is_and_present_of_not_present(left: Any, righ
     assert tests["is"] is turned
 
 
+@given(st.text() | st.sampled_from(["", " ", "true", "-0", "nan", "2025-06-16T99:00", "\ud83d"]))
+@settings(deadline=None, max_examples=150)
+def test_every_text_is_itself(text: str) -> None:
+    assert holds({"all": [{"variable": "x", "operator": "is", "value": "{{ y }}"}]}, x=text, y="".join(list(text)))
+
+
 @given(anything, anything)
 @settings(deadline=None, max_examples=150)
 def test_nothing_is_both_more_and_less_and_nothing_breaks_the_engine(left: Any, right: Any) -> None:
