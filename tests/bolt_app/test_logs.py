@@ -220,6 +220,55 @@ def test_any_value_is_one_line_in_both_forms(value: object) -> None:
     assert len(logs.JsonForm(mask).format(record).splitlines()) == 1
 
 
+@given(message=st.text(), name=st.text(), run=st.none() | st.text(), exception=st.none() | st.text())
+def test_a_json_line_is_what_the_json_library_writes(
+    message: str, name: str, run: str | None, exception: str | None
+) -> None:
+    record = logging.LogRecord(name, logging.INFO, "", 0, "%s", (message,), None)
+    record.exc_text = exception
+    token = working_on.set(Context(event="e1", run=run))
+    line = logs.JsonForm(lambda text: text).format(record)
+    working_on.reset(token)
+    parts = {
+        "time": json.loads(line)["time"],
+        "level": "INFO",
+        "logger": name,
+        "message": message,
+        "event": "e1",
+        "run": run,
+        "exception": (exception or "").rstrip("\n"),
+    }
+    assert line == json.dumps({key: value for key, value in parts.items() if value}).replace("\x7f", r"\u007f")
+
+
+class Pipe(io.StringIO):
+    """Counts how often it was written to, and when that reached the other end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[str] = []
+
+    def write(self, text: str) -> int:
+        self.calls.append(text)
+        return len(text)
+
+    def flush(self) -> None:
+        self.calls.append("flush")
+
+
+def test_each_line_is_written_in_one_piece_and_at_once() -> None:
+    pipe = Pipe()
+    logs.configure(logging.INFO, SETTINGS, pipe)
+    log.info("the first")
+    log.info("the second")
+    first, *after = pipe.calls
+    assert json.loads(first)["message"] == "the first"
+    assert first.endswith("}\n")
+    assert after[0] == after[2] == "flush"
+    assert json.loads(after[1])["message"] == "the second"
+    assert len(after) == 3
+
+
 def test_a_crash_in_a_process_is_one_masked_line(tmp_path: Path) -> None:
     script = (
         "import asyncio, logging, threading\n"
