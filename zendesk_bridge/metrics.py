@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
+import time
 from bisect import bisect_left
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from importlib.metadata import version
 from itertools import accumulate
+from threading import Lock
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
@@ -77,87 +78,79 @@ class Metrics:
         self._queued_writes = queued_writes
         self._written_at = written_at
         self._registry = CollectorRegistry()
-        self._runs = Counter(
-            "zendesk_connector_runs", "Runs that ended, by status.", ["status"], registry=self._registry
-        )
-        self._events = Counter(
-            "zendesk_connector_events", "Zendesk webhook requests, by result.", ["result"], registry=self._registry
-        )
-        self._accepted = Counter(
+        self._runs = _Counts("zendesk_connector_runs", "Runs that ended, by status.", ("status",))
+        self._events = _Counts("zendesk_connector_events", "Zendesk webhook requests, by result.", ("result",))
+        self._accepted = _Counts(
             "zendesk_connector_accepted_events",
             "Events that an active flow wanted, by what reported them; both may report one.",
-            ["source"],
-            registry=self._registry,
+            ("source",),
         )
-        self._calls = Counter(
+        self._calls = _Counts(
             "zendesk_connector_api_calls",
             "Calls to Slack and Zendesk, by endpoint and outcome.",
-            ["service", "endpoint", "outcome"],
-            registry=self._registry,
+            ("service", "endpoint", "outcome"),
         )
         self._steps = _Durations(
             "zendesk_connector_step_duration_seconds",
             "What the calls of steps took, looks for lost answers among them, by action and outcome.",
             ("action", "outcome"),
         )
-        self._registry.register(self._steps)
-        self._missed = Counter(
+        self._missed = _Counts(
             "zendesk_connector_side_load_misses",
             "Look-ups that needed a call because what came beside the ticket was not enough, by kind.",
-            ["kind"],
-            registry=self._registry,
+            ("kind",),
         )
+        for figures in (self._runs, self._events, self._accepted, self._calls, self._steps, self._missed):
+            self._registry.register(figures)
         # Counted from nothing, so that the first of a kind is an increase.
-        for counter, values in (
+        for counts, values in (
             (self._runs, ("succeeded", "failed", "cancelled")),
             (self._events, ("accepted", "unwanted", "unknown", "malformed", "refused", "not_stored")),
             (self._accepted, ("webhook", "poll")),
             (self._missed, ("users", "organizations", "metric_sets")),
         ):
             for value in values:
-                counter.labels(value)
-        # Looking a counter up by its labels takes longer than counting.
-        self._counted: dict[tuple[str, str, str], Counter] = {}
-        self._results: dict[str, Counter] = {}
-        self._outcomes: dict[type[Any], str] = {}
+                counts.add((value,), 0)
+        # What each call is counted as.
+        self._called: dict[tuple[str, str, str], tuple[str, str, str]] = {}
+        # What each step's calls with one kind of problem took.
+        self._took: dict[tuple[str, type[Any]], _Times] = {}
 
     def run_ended(self, status: str) -> None:
         """Counts a run that ended."""
-        self._runs.labels(status).inc()
+        self._runs.add((status,))
 
     def event(self, result: str) -> None:
         """Counts a webhook request by what became of it."""
-        if result not in self._results:
-            self._results[result] = self._events.labels(result)
-        self._results[result].inc()
+        self._events.add((result,))
 
     def event_accepted(self, source: str) -> None:
         """Counts an event that is stored with its runs, by its source: webhook, poll."""
-        self._accepted.labels(source).inc()
+        self._accepted.add((source,))
 
     def side_load_missed(self, kind: str) -> None:
         """Counts that what came beside a ticket was not enough: of the users, organizations or metric_sets."""
-        self._missed.labels(kind).inc()
+        self._missed.add((kind,))
 
     def call(self, service: str, endpoint: str, outcome: str) -> None:
-        """Counts a call to a service."""
+        """Counts a call to a service. Threads may call it."""
         called = (service, endpoint, outcome)
-        counter = self._counted.get(called)
-        if counter is None:
+        known = self._called.get(called)
+        if known is None:
             known = (service, endpoint, outcome if _CODE.fullmatch(outcome) else OTHER)
-            if len(self._counted) >= MOST_CALLS:
+            if len(self._called) >= MOST_CALLS:
                 known = (service, OTHER, OTHER)
-            counter = self._calls.labels(*known)
-            if len(self._counted) < MOST_CALLS:
-                self._counted[called] = counter
-        counter.inc()
+            else:
+                self._called[called] = known
+        self._calls.add(known)
 
     def step(self, action: str, problem: BaseException | None, seconds: float) -> None:
         """Counts a call of a step, and what it took."""
-        outcome = self._outcomes.get(type(problem))
-        if outcome is None:
-            outcome = self._outcomes[type(problem)] = _outcome(problem)
-        self._steps.observe((action, outcome), seconds)
+        kind = (action, type(problem))
+        took = self._took.get(kind)
+        if took is None:
+            took = self._took[kind] = self._steps.of((action, _outcome(problem)))
+        took.add(seconds)
 
     async def render(self) -> bytes:
         """All figures in Prometheus' text format. What cannot be read is left out."""
@@ -220,28 +213,63 @@ class Metrics:
         return found
 
 
+class _Counts(Collector):
+    """A counter that counts quickly: of the library's, finding the one with some labels takes longer than counting."""
+
+    def __init__(self, name: str, says: str, labels: tuple[str, ...]) -> None:
+        self._name, self._says, self._labels = name, says, labels
+        # Threads count as well.
+        self._lock = Lock()
+        self._counts: dict[tuple[str, ...], int] = {}
+        self._created: dict[tuple[str, ...], float] = {}
+
+    def add(self, labels: tuple[str, ...], more: int = 1) -> None:
+        """Counts something."""
+        with self._lock:
+            if labels not in self._counts:
+                self._counts[labels], self._created[labels] = 0, time.time()
+            self._counts[labels] += more
+
+    def collect(self) -> list[Metric]:
+        """All that was counted, and since when."""
+        family = CounterMetricFamily(self._name, self._says, labels=self._labels)
+        with self._lock:
+            for labels, count in self._counts.items():
+                family.add_metric(labels, count, self._created[labels])
+        return [family]
+
+
+class _Times:
+    """How often something took how long, by bucket, and the sum of it in seconds."""
+
+    __slots__ = ("counts", "sum")
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(BUCKETS) + 1)
+        self.sum = 0.0
+
+    def add(self, seconds: float) -> None:
+        self.counts[bisect_left(BUCKETS, seconds)] += 1
+        self.sum += seconds
+
+
 class _Durations(Collector):
     """A histogram that counts quickly: the library's own takes as long as a step's other bookkeeping."""
 
     def __init__(self, name: str, says: str, labels: tuple[str, ...]) -> None:
         self._name, self._says, self._labels = name, says, labels
-        self._counts: dict[tuple[str, ...], list[int]] = {}
-        self._sums: dict[tuple[str, ...], float] = defaultdict(float)
+        self._times: dict[tuple[str, ...], _Times] = {}
 
-    def observe(self, labels: tuple[str, ...], seconds: float) -> None:
-        """Counts something that took so long."""
-        counts = self._counts.get(labels)
-        if counts is None:
-            counts = self._counts[labels] = [0] * (len(BUCKETS) + 1)
-        counts[bisect_left(BUCKETS, seconds)] += 1
-        self._sums[labels] += seconds
+    def of(self, labels: tuple[str, ...]) -> _Times:
+        """Where to add what took its time."""
+        return self._times.setdefault(labels, _Times())
 
     def collect(self) -> list[Metric]:
         """All that was counted, as Prometheus has it: each bucket with those below it."""
         family = HistogramMetricFamily(self._name, self._says, labels=self._labels)
         bounds = [*map(floatToGoString, BUCKETS), "+Inf"]
-        for labels, counts in self._counts.items():
-            family.add_metric(labels, list(zip(bounds, accumulate(counts), strict=True)), self._sums[labels])
+        for labels, times in self._times.items():
+            family.add_metric(labels, list(zip(bounds, accumulate(times.counts), strict=True)), times.sum)
         return [family]
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Awaitable, Callable, Mapping
+from random import Random
 from typing import Any
 
 import aiohttp
 import pytest
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from bolt_app.sandbox import Fault as SlackFault
@@ -16,7 +19,7 @@ from bolt_app.sandbox import SlackServer
 from bolt_app.server import Connector
 from zendesk_bridge.flows.errors import NeedsInvite, Paced, Permanent, Transient, Uncertain
 from zendesk_bridge.flows.journal import Journal
-from zendesk_bridge.metrics import MOST_CALLS, Metrics
+from zendesk_bridge.metrics import BUCKETS, MOST_CALLS, Metrics
 from zendesk_bridge.sandbox import ZendeskServer, people
 
 StartConnector = Callable[..., Awaitable[Connector]]
@@ -189,6 +192,62 @@ async def test_labels_have_a_bounded_number_of_values(journal: Journal) -> None:
     }
     assert len(found) == MOST_CALLS + 1
     assert (found["error_1"], found["other"]) == (2, 2 * MOST_CALLS)
+
+
+async def test_figures_are_written_as_the_library_of_prometheus_writes_its_own(journal: Journal) -> None:
+    metrics, library = Metrics(journal), CollectorRegistry()
+    calls = Counter(
+        "zendesk_connector_api_calls",
+        "Calls to Slack and Zendesk, by endpoint and outcome.",
+        ["service", "endpoint", "outcome"],
+        registry=library,
+    )
+    steps = Histogram(
+        "zendesk_connector_step_duration_seconds",
+        "What the calls of steps took, looks for lost answers among them, by action and outcome.",
+        ["action", "outcome"],
+        buckets=BUCKETS,
+        registry=library,
+    )
+    chance = Random(7)
+    for _ in range(2_000):
+        called = (
+            chance.choice(("slack", "zendesk")),
+            chance.choice(("a.b", 'c"d\n')),
+            chance.choice(("ok", "timeout")),
+        )
+        metrics.call(*called)
+        calls.labels(*called).inc()
+        action, seconds = chance.choice(("far.make", "far.look")), chance.choice((*BUCKETS, chance.expovariate(0.1)))
+        problem = chance.choice((None, Transient("ratelimited", "Too many"), Paced("It waits", retry_after=3)))
+        metrics.step(action, problem, seconds)
+        steps.labels(action, {type(None): "ok", Transient: "transient", Paced: "paced"}[type(problem)]).observe(seconds)
+    shown = (await metrics.render()).decode().splitlines()
+    wanted = [line for line in generate_latest(library).decode().splitlines() if "_created{" not in line]
+    missing = [line for line in wanted if line not in shown]
+    # The histogram does not say since when it counts.
+    assert missing == [line for line in wanted if "step_duration_seconds_created" in line]
+
+
+async def test_each_figure_says_since_when_it_is_counted(journal: Journal) -> None:
+    before = time.time()
+    metrics = Metrics(journal)
+    metrics.run_ended("succeeded")
+    since = figure(await shown(metrics), "runs_created", status="succeeded")
+    assert since is not None
+    assert before <= since <= time.time()
+
+
+async def test_what_threads_count_at_once_is_counted(journal: Journal) -> None:
+    metrics = Metrics(journal)
+
+    def count() -> None:
+        for _ in range(2_000):
+            metrics.call("zendesk", "tickets", "ok")
+
+    await asyncio.gather(*(asyncio.to_thread(count) for _ in range(4)))
+    found = await shown(metrics)
+    assert figure(found, "api_calls_total", service="zendesk", endpoint="tickets", outcome="ok") == 8_000
 
 
 async def test_build_info_says_the_version_that_runs(journal: Journal) -> None:
