@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
@@ -96,7 +97,8 @@ class SlackClient:
         self._searching = Searching(self._call, self.pacing.admit, self.identity, page_size)
         #: What people see of the app beside messages.
         self.surfaces = Surfaces(self._call)
-        self._parents: dict[tuple[str, str], str] = {}
+        # In an ordinary dictionary, finding the oldest takes the longer the more of them were dropped.
+        self._parents: OrderedDict[tuple[str, str], str] = OrderedDict()
         # The time that Slack told last, and how far our clock is ahead of it, in seconds.
         self._told: str | None = None
         self._ahead = 0.0
@@ -221,8 +223,9 @@ class SlackClient:
             once: marks the message, so that `find_posted` finds it.
             person: whose direct messages the channel is, if it is known: their posts are paced together.
         """
+        text = fit(text)
         with _nothing_posted_yet:
-            identity = await self.identity()
+            identity = self._identity or await self.identity()
             # Slack puts a reply to a reply into the channel.
             parent = await self.thread_parent(channel, thread_ts) if thread_ts else None
         answer = await self._call(
@@ -230,7 +233,7 @@ class SlackClient:
             "POST",
             lane=person or channel,
             channel=channel,
-            text=fit(text),
+            text=text,
             thread_ts=parent,
             unfurl_links=False,
             unfurl_media=False,
@@ -241,7 +244,7 @@ class SlackClient:
         if not isinstance(where, str) or not isinstance(ts, str) or not isinstance(message, dict):
             raise Uncertain("broken_answer", "Slack's answer to chat.postMessage has no channel and ts")
         self._learn_parent(where, ts, parent or ts)
-        return posted_from(identity, where, {"ts": ts, "text": fit(text), **message})
+        return posted_from(identity, where, {"ts": ts, "text": text, **message}, person)
 
     async def find_posted(self, channel: str, once: Once, *, thread_ts: str | None = None) -> Posted | None:
         """The message that was posted with this mark, or None if Slack does not show it (yet).
@@ -361,10 +364,10 @@ class SlackClient:
     async def _post_to_known(self, email: str, text: str, thread_ts: str | None, once: Once | None) -> Posted:
         with _nothing_posted_yet:
             user_id = await self._directory.person_id(email)
+            known = await self._directory.direct_channel(user_id)
         try:
-            with _nothing_posted_yet:
-                known = await self._directory.direct_channel(user_id)
-                if thread_ts and known is None:
+            if thread_ts and known is None:
+                with _nothing_posted_yet:
                     known = await self.open_dm(user_id)
             # To a person's id Slack posts as well, and answers with the channel.
             posted = await self.post(known or user_id, text, thread_ts=thread_ts, once=once, person=user_id)
@@ -374,7 +377,7 @@ class SlackClient:
             raise
         if posted.channel != known:
             await self._directory.learn_direct_channel(user_id, posted.channel)
-        return replace(posted, user_id=user_id)
+        return posted
 
     # Calling
 
@@ -391,9 +394,8 @@ class SlackClient:
             await self.pacing.admit(method, lane)
         outcome = "cancelled"
         try:
-            answer = await self._send(
-                method, verb, {name: value for name, value in arguments.items() if value is not None}
-            )
+            given = {name: value for name, value in arguments.items() if value is not None}
+            answer = await self._send(method, verb, given)
             outcome = "ok"
             self._note_clock(answer.headers)
             return answer
@@ -411,11 +413,8 @@ class SlackClient:
         if not self.web.token:
             raise translate("not_authed", method)
         about = arguments.get("channel") or arguments.get("users") or arguments.get("user") or ""
-        if verb == "GET":
-            return await self._answer(
-                method, about, lambda: self.web.api_call(method, http_verb="GET", params=arguments)
-            )
-        return await self._answer(method, about, lambda: self.web.api_call(method, json=arguments))
+        given: dict[str, Any] = {"http_verb": "GET", "params": arguments} if verb == "GET" else {"json": arguments}
+        return await self._answer(method, about, lambda: self.web.api_call(method, **given))
 
     async def _answer(
         self, method: str, about: str, call: Callable[[], Awaitable[AsyncSlackResponse]]
@@ -466,7 +465,7 @@ class SlackClient:
 
     def _learn_parent(self, channel: str, ts: str, parent: str) -> None:
         if len(self._parents) >= PARENTS:
-            del self._parents[next(iter(self._parents))]
+            self._parents.popitem(last=False)
         self._parents[channel, ts] = parent
 
 

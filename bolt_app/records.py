@@ -126,8 +126,8 @@ def is_own(message: Message, identity: SlackIdentity) -> bool:
     )
 
 
-def posted_from(identity: SlackIdentity, channel: str, message: Message) -> Posted:
-    """A message of the app's, with its address."""
+def posted_from(identity: SlackIdentity, channel: str, message: Message, person: str | None = None) -> Posted:
+    """A message of the app's, with its address. `person`: to whom, in direct messages."""
     ts, thread_ts = str(message["ts"]), message.get("thread_ts")
     return Posted(
         channel=channel,
@@ -135,6 +135,7 @@ def posted_from(identity: SlackIdentity, channel: str, message: Message) -> Post
         thread_ts=thread_ts,
         permalink=permalink(identity.url, channel, ts, thread_ts),
         message=message,
+        user_id=person,
     )
 
 

@@ -139,6 +139,17 @@ async def test_a_reply_to_a_message_of_our_own_costs_no_look_up(server: SlackSer
     assert "conversations.replies" not in methods(server)
 
 
+async def test_of_many_messages_the_oldest_is_looked_up_again(
+    server: SlackServer, slack: SlackClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bolt_app.client.PARENTS", 2)
+    oldest, _, newest = [await slack.post(SUPPORT.id, str(number)) for number in range(3)]
+    assert await slack.thread_parent(SUPPORT.id, newest.ts) == newest.ts
+    assert "conversations.replies" not in methods(server)
+    assert await slack.thread_parent(SUPPORT.id, oldest.ts) == oldest.ts
+    assert methods(server).count("conversations.replies") == 1
+
+
 async def test_the_app_asks_once_who_it_is(server: SlackServer, slack: SlackClient) -> None:
     await asyncio.gather(*(slack.post(SUPPORT.id, str(number)) for number in range(5)))
     assert methods(server).count("auth.test") == 1
