@@ -62,6 +62,8 @@ class Pool:
         self.limit = limit
         self._lane_limit = lane_limit or (lambda lane: Unlimited())
         self._lanes: dict[str, _Lane] = {}
+        # How many lanes there are when those are forgotten of which nothing is left to remember.
+        self._prune_at = IDLE_LANES
         # Lanes in which somebody waits, the next to take its turn first.
         self._turns: OrderedDict[str, _Lane] = OrderedDict()
         self._waiting: dict[object, _Waiter] = {}
@@ -209,7 +211,7 @@ class Pool:
     def _lane(self, name: str) -> _Lane:
         lane = self._lanes.get(name)
         if lane is None:
-            if len(self._lanes) >= IDLE_LANES:
+            if len(self._lanes) >= self._prune_at:
                 self._prune()
             lane = self._lanes[name] = _Lane(name, self._lane_limit(name))
         return lane
@@ -220,6 +222,8 @@ class Pool:
         for name, lane in list(self._lanes.items()):
             if not lane.waiters and getattr(lane.limit, "is_idle", lambda now: False)(now):
                 del self._lanes[name]
+        # Where most are in use, looking through all of them with each new one would cost more than they do.
+        self._prune_at = max(IDLE_LANES, 2 * len(self._lanes))
 
     def close(self) -> None:
         """Stops watching the clock."""

@@ -1,6 +1,7 @@
 import asyncio
 from collections import Counter
 from contextlib import suppress
+from itertools import pairwise
 
 import pytest
 from paced_runs import Runs
@@ -52,6 +53,29 @@ def test_waiting_costs_no_worker_and_a_busy_channel_holds_up_no_other() -> None:
     runs = run(work())
     assert [at for at, name, _ in runs.left if name.startswith("calm")] == [0.0] * 20
     assert runs.most_at_once <= 25  # those that wait are rows, except the next one
+
+
+def test_lanes_are_forgotten_when_nobody_needs_them_and_no_sooner(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zendesk_bridge.flows.pacing.IDLE_LANES", 10)
+
+    async def work() -> tuple[Runs, int, int]:
+        pool = Pool("posts", Unlimited(), lambda channel: Steady(1.0, 1))
+        runs = _runs(pool)
+        for number in range(3 * 100):
+            runs.start(f"run {number}", f"C{number % 100}")
+        await runs.until(3 * 100)
+        in_use = len(pool._lanes)
+        for number in range(1_000):
+            await pool.admit(f"D{number}", "a call")
+            await asyncio.sleep(1)
+        return runs, in_use, len(pool._lanes)
+
+    runs, in_use, left = run(work())
+    for number in range(100):
+        own = [at for at, _, lane in runs.left if lane == f"C{number}"]
+        assert all(later - earlier > 0.999 for earlier, later in pairwise(own))
+    assert in_use == 100
+    assert left <= 10
 
 
 def test_new_runs_and_those_that_go_on_after_a_wait_take_turns() -> None:
