@@ -7,6 +7,7 @@ not surely the same is left to the library.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from liquid.ast import BlockNode, Node
@@ -28,7 +29,6 @@ from zendesk_bridge.flows.filter_terms import TEXT_LIMIT
 Insert = Callable[[object], str]
 #: Makes the text of a template; None where the library has to.
 Plain = Callable[[Values, Insert], str | None]
-_Part = Callable[[Values, Insert], str]
 _Test = Callable[[Values], bool]
 
 #: The longest text that a template makes.
@@ -43,6 +43,27 @@ _JSON = frozenset({type(None), bool, *_NUMBERS, *_COLLECTIONS})
 _ABSENT = object()
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Output:
+    """A value that is inserted."""
+
+    path: tuple[str, ...]
+    # What takes its place where there is none.
+    default: Callable[[Values], object] | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Choice:
+    """Parts of which those are there whose test holds first."""
+
+    ways: tuple[tuple[_Test, _Parts], ...]
+    otherwise: _Parts
+
+
+# A text is the author's.
+_Parts = tuple[str | _Output | _Choice, ...]
+
+
 class NotPlain(Exception):
     """A template, or a value for it, of which the library knows more."""
 
@@ -52,15 +73,17 @@ def plain_template(source: str, nodes: Sequence[Node]) -> Plain | None:
     if source.count("{{") > _MOST_VALUES:
         return None
     try:
-        whole = _in_order(nodes)
+        parts = _parts(nodes)
     except NotPlain:
         return None
 
     def text(values: Values, insert: Insert) -> str | None:
+        pieces: list[str] = []
         try:
-            made = str(whole(values, insert))  # an ordinary text, whatever the only value in it was
+            _write(parts, values, insert, pieces)
         except Exception:  # the library meets it too, and says what is wrong
             return None
+        made = "".join(pieces)
         return made if len(made) <= OUTPUT_LIMIT else None
 
     return text
@@ -93,34 +116,38 @@ def look_up(values: Values, path: Sequence[str]) -> object:
     raise NotPlain
 
 
-def _in_order(nodes: Sequence[Node]) -> _Part:
-    parts = [_part(node) for node in nodes if not isinstance(node, CommentNode)]
-    first = parts[0] if len(parts) == 1 else None
-    if first is not None and not isinstance(first, str):
-        return first
-    return lambda values, insert: "".join([part if isinstance(part, str) else part(values, insert) for part in parts])
+def _write(parts: _Parts, values: Values, insert: Insert, pieces: list[str]) -> None:
+    """Adds the text of each part to the pieces. Raises NotPlain, and what `insert` raises."""
+    for part in parts:
+        if isinstance(part, str):
+            pieces.append(part)
+        elif isinstance(part, _Output):
+            value = look_up(values, part.path)
+            if part.default is not None and not value and type(value) not in _NUMBERS:
+                value = part.default(values)
+            pieces.append(insert(as_text(value)[:TEXT_LIMIT] if type(value) in _COLLECTIONS else value))
+        else:
+            for test, inside in part.ways:
+                if test(values):
+                    _write(inside, values, insert, pieces)
+                    break
+            else:
+                _write(part.otherwise, values, insert, pieces)
 
 
-def _part(node: Node) -> str | _Part:
-    """What the author wrote, or what makes text of values."""
+def _parts(nodes: Sequence[Node]) -> _Parts:
+    return tuple(_part(node) for node in nodes if not isinstance(node, CommentNode))
+
+
+def _part(node: Node) -> str | _Output | _Choice:
     if isinstance(node, ContentNode):
         return node.text
     if isinstance(node, OutputNode) and isinstance(node.expression, FilteredExpression):
-        filters = node.expression.filters or []
-        return _output(_path(node.expression.left), _default(filters) if filters else None)
+        filters = node.expression.filters
+        return _Output(path=_path(node.expression.left), default=_default(filters) if filters else None)
     if isinstance(node, IfNode | UnlessNode):
         return _choice(node)
     raise NotPlain
-
-
-def _output(path: Sequence[str], default: Callable[[Values], object] | None) -> _Part:
-    def text(values: Values, insert: Insert) -> str:
-        value = look_up(values, path)
-        if default is not None and not value and type(value) not in _NUMBERS:
-            value = default(values)
-        return insert(as_text(value)[:TEXT_LIMIT] if type(value) in _COLLECTIONS else value)
-
-    return text
 
 
 def _default(filters: Sequence[Filter]) -> Callable[[Values], object]:
@@ -137,25 +164,17 @@ def _default(filters: Sequence[Filter]) -> Callable[[Values], object]:
     return lambda values: look_up(values, path)
 
 
-def _choice(node: IfNode | UnlessNode) -> _Part:
+def _choice(node: IfNode | UnlessNode) -> _Choice:
     first = _test(node.condition)
     ways = [(first if isinstance(node, IfNode) else lambda values: not first(values), _block(node.consequence))]
     ways += [(_test(each.expression), _block(each.block)) for each in node.alternatives]
-    otherwise = _block(node.default)
-
-    def text(values: Values, insert: Insert) -> str:
-        for test, block in ways:
-            if test(values):
-                return block(values, insert)
-        return otherwise(values, insert)
-
-    return text
+    return _Choice(ways=tuple(ways), otherwise=_block(node.default) if node.default else ())
 
 
-def _block(block: BlockNode | None) -> _Part:
+def _block(block: BlockNode) -> _Parts:
     """What stands between two tags: as in the library nothing, where it is white space alone."""
-    inside = _in_order(block.nodes if block else ())
-    return inside if block is None or not block.blank else lambda values, insert: ""
+    parts = _parts(block.nodes)
+    return () if block.blank else parts
 
 
 def _test(expression: Expression) -> _Test:
