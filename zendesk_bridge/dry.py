@@ -8,9 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
-from pydantic import BaseModel
-
-from zendesk_bridge.flows.catalog import Action, Catalog, Output
+from zendesk_bridge.flows.catalog import Action, Catalog, Output, dumped
 from zendesk_bridge.flows.compiled import CompiledAction, CompiledFlow
 from zendesk_bridge.flows.context import Context, working_on
 from zendesk_bridge.flows.errors import ConnectorError, NeedsInvite, Permanent
@@ -130,8 +128,7 @@ class _DryPort(UnrecordedPort):
     async def _read(self, step: CompiledAction, inputs: dict[str, Any]) -> dict[str, Any]:
         action = step.action
         extra = {"wanted": step.wanted} if action.takes_wanted else {}
-        result: BaseModel = await action.function(self._catalog.client(action.service), **inputs, **extra)
-        return result.model_dump(mode="json")
+        return dumped(await action.function(self._catalog.client(action.service), **inputs, **extra))
 
     async def _imagine(self, action: Action, inputs: dict[str, Any]) -> dict[str, Any]:
         """Outputs as if the step had been done; what its inputs name is looked up."""

@@ -9,13 +9,14 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from zendesk_bridge.dry import UnrecordedPort, made_up
-from zendesk_bridge.flows.catalog import Catalog, Output, Trigger, did_you_mean, in_words, nearest
+from zendesk_bridge.flows.catalog import Catalog, Output, Trigger, did_you_mean, nearest
 from zendesk_bridge.flows.compiled import CompiledAction, CompiledFlow
 from zendesk_bridge.flows.document import Document, DocumentProblem
 from zendesk_bridge.flows.errors import ConnectorError, FlowError, Permanent
 from zendesk_bridge.flows.interpreter import interpret
 from zendesk_bridge.flows.known_words import never_holds
 from zendesk_bridge.flows.model import Problem
+from zendesk_bridge.flows.wrong_values import in_words
 
 #: How the files end.
 SUFFIX = ".test.yml"

@@ -10,7 +10,7 @@ import typing
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Annotated, Any, Literal, cast, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic.fields import FieldInfo
@@ -18,9 +18,13 @@ from pydantic.fields import FieldInfo
 from zendesk_bridge.flows.definition import Values
 from zendesk_bridge.flows.errors import FlowError
 from zendesk_bridge.flows.pacing import Scheduler
+from zendesk_bridge.flows.usual import usual
+from zendesk_bridge.flows.wrong_values import in_words
 
 Effect = Literal["read", "set", "create"]
-Function = Callable[..., Awaitable[BaseModel]]
+#: What an action answers: a model, or its fields as JSON has them.
+Result = BaseModel | dict[str, Any]
+Function = Callable[..., Awaitable[Result]]
 
 
 def as_text(value: object) -> str:
@@ -59,6 +63,13 @@ class OfKind:
     """Marks a type: the kind of its values, where Python's type does not tell, such as `date-time`."""
 
     kind: str
+
+
+@dataclass(frozen=True)
+class FieldsOf:
+    """Marks a mapping that an action answers: it has the fields of this model, as JSON has them."""
+
+    model: type[BaseModel]
 
 
 @dataclass(frozen=True)
@@ -151,6 +162,9 @@ class Action:
 
     def validate(self, inputs: Values) -> dict[str, Any]:
         """The inputs as the function takes them. Raises FlowError `invalid_input`, naming the input."""
+        taken = quick.take(inputs) if (quick := usual(self.form)) else None
+        if taken is not None:
+            return taken
         try:
             form = self.form.model_validate(dict(inputs))
         except ValidationError as problem:
@@ -159,10 +173,10 @@ class Action:
             raise FlowError("invalid_input", f"input {name!r} of {self.id}: {in_words(first)}") from problem
         return dict(form.__dict__)
 
-    def restore(self, outputs: Mapping[str, Any]) -> dict[str, Any]:
+    def restore(self, outputs: Values) -> Values:
         """Recorded outputs with their types back."""
         if not self.made:
-            return dict(outputs)
+            return outputs
         return {
             name: self.made[name](value) if name in self.made and isinstance(value, str) else value
             for name, value in outputs.items()
@@ -204,7 +218,7 @@ def action(
 
     The first parameter is the service's client; keyword-only parameters are the inputs; an optional parameter
     `once: Once` receives the mark of a `create`, one named `wanted: Wanted` the outputs that the flow uses. The
-    result is a pydantic model: its fields are the outputs.
+    result is a pydantic model, or a mapping marked `FieldsOf` one: the model's fields are the outputs.
 
     Args:
         effect: `read` changes nothing; `set` may be repeated; `create` makes another thing each time.
@@ -230,8 +244,10 @@ def describe_outputs(model: type[BaseModel]) -> tuple[Output, ...]:
     )
 
 
-def dumped(result: BaseModel) -> dict[str, Any]:
+def dumped(result: Result) -> dict[str, Any]:
     """A result as JSON has it."""
+    if isinstance(result, dict):
+        return result
     return dict(result.__dict__) if _is_plain(type(result)) else result.model_dump(mode="json")
 
 
@@ -279,7 +295,8 @@ def _describe(function: Function, service: str) -> Action:
                 settle=inserted.settle if inserted else str,
             )
         )
-    result = cast(type[BaseModel], hints["return"])
+    marks = getattr(hints["return"], "__metadata__", ())
+    result = next((mark.model for mark in marks if isinstance(mark, FieldsOf)), hints["return"])
     made = {
         name: mark.make
         for name, info in result.model_fields.items()
@@ -381,58 +398,6 @@ class Catalog:
     def names(self) -> list[str]:
         """Every action id and alias."""
         return [*self.actions, *self._aliases]
-
-
-#: What is said where a mapping stands that was probably meant as a template.
-IN_QUOTES = '(a template needs quotes: "{{ … }}")'
-
-
-def in_words(problem: Any) -> str:
-    """What pydantic finds wrong with a value (one of its `errors()`), in words for whoever wrote the flow."""
-    given, about = problem["input"], problem.get("ctx") or {}
-    kind = next((word for kinds, word in _KINDS if isinstance(given, kinds)), "this")
-    quotes = f" {IN_QUOTES}" if isinstance(given, dict) else ""
-    match problem["type"]:
-        case "missing":
-            return "it is missing"
-        case "extra_forbidden":
-            return "there is no such input"
-        case "string_type":
-            return f"a text is needed, not {kind}{quotes}"
-        case "bool_type" | "bool_parsing":
-            return f"true or false is needed, not {kind}{quotes}"
-        case "int_type" | "int_parsing" | "float_type" | "float_parsing":
-            return f"a number is needed, not {kind}{quotes}"
-        case "int_from_float":
-            return f"a whole number is needed, not {given}"
-        case "list_type":
-            return f"a list is needed, not {kind}"
-        case "dict_type" | "model_type" | "model_attributes_type":
-            return f"a mapping (lines of `name: value`) is needed, not {kind}"
-        case "literal_error" | "enum":
-            return f"{str(given)[:60]!r} is none of {about['expected']}"
-        case "too_short":
-            return f"at least {about['min_length']} is needed"
-        case "greater_than_equal":
-            return f"{about['ge']:g} is the least, not {given}"
-        case "less_than_equal":
-            return f"{about['le']:g} is the most, not {given}"
-        case "string_too_short":
-            return "it is empty"
-        case "string_too_long":
-            return f"it has more than {about['max_length']:,} characters"
-        case _:
-            return str(problem["msg"]).removeprefix("Value error, ")
-
-
-_KINDS: tuple[tuple[Any, str], ...] = (
-    (type(None), "nothing"),
-    (bool, "true or false"),
-    (int | float, "a number"),
-    (str, "a text"),
-    (list, "a list"),
-    (dict, "a mapping"),
-)
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

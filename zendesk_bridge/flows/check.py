@@ -8,8 +8,7 @@ from typing import Any, cast
 
 from pydantic import ValidationError
 
-from zendesk_bridge.flows.catalog import IN_QUOTES, Action, Catalog, Input, Output, did_you_mean, nearest
-from zendesk_bridge.flows.catalog import in_words as problem_in_words
+from zendesk_bridge.flows.catalog import Action, Catalog, Input, Output, did_you_mean, nearest
 from zendesk_bridge.flows.conditions import can_be_ordered, is_present, variable_template
 from zendesk_bridge.flows.definition import (
     ActionStep,
@@ -34,6 +33,8 @@ from zendesk_bridge.flows.model import Problem, utc_now
 from zendesk_bridge.flows.moments import moment_of, next_time_of_day
 from zendesk_bridge.flows.other_words import meant_filter
 from zendesk_bridge.flows.template import Template, TemplateProblem, UnknownFilter, is_template
+from zendesk_bridge.flows.wrong_values import IN_QUOTES
+from zendesk_bridge.flows.wrong_values import in_words as problem_in_words
 
 _TAKE_NO_VALUE = ("is_present", "is_not_present")
 _ADDRESS = re.compile(r"[^\s@]+@[^\s@]+")

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from zendesk_bridge.flows.catalog import Catalog, did_you_mean, in_words, nearest
+from zendesk_bridge.flows.catalog import Catalog, did_you_mean, nearest
 from zendesk_bridge.flows.definition import (
     KINDS,
     ActionStep,
@@ -28,6 +28,7 @@ from zendesk_bridge.flows.document import Document
 from zendesk_bridge.flows.model import Problem
 from zendesk_bridge.flows.other_words import belongs, for_instance, meant_field, meant_word
 from zendesk_bridge.flows.template import is_template
+from zendesk_bridge.flows.wrong_values import in_words
 
 # More unknown fields are counted, not named.
 _NAMED = 6

@@ -7,9 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import BaseModel
-
-from zendesk_bridge.flows.catalog import Action, Catalog, Function, dumped
+from zendesk_bridge.flows.catalog import Action, Catalog, Function, Result, dumped
 from zendesk_bridge.flows.errors import Credentials
 from zendesk_bridge.flows.interpreter import EMPTY
 from zendesk_bridge.flows.journal import Journal
@@ -52,7 +50,7 @@ class Surroundings:
         """Calls a service; returns the outputs, empty where a look-up found nothing."""
         began = time.monotonic()
         try:
-            result: BaseModel | None = await function(self.catalog.client(action.service), **arguments)
+            result: Result | None = await function(self.catalog.client(action.service), **arguments)
         except BaseException as problem:
             self.observe(action.id, problem, time.monotonic() - began)
             raise
