@@ -12,9 +12,9 @@ from zendesk_bridge.flows.catalog import Wanted, action
 from zendesk_bridge.flows.errors import Permanent
 from zendesk_bridge.reads import Reads
 from zendesk_bridge.records import (
-    Organization,
-    Ticket,
-    User,
+    OrganizationFields,
+    TicketFields,
+    UserFields,
     id_text,
     organization_from,
     ticket_from,
@@ -45,7 +45,7 @@ OrganizationId = Annotated[str, BeforeValidator(_needed_id), Field(description="
 
 
 @action("read")
-async def look_up_ticket(reads: Reads, *, ticket_id: TicketId, wanted: Wanted) -> Ticket:
+async def look_up_ticket(reads: Reads, *, ticket_id: TicketId, wanted: Wanted) -> TicketFields:
     """Looks up a ticket with its standard fields, custom fields and tags.
 
     A deleted ticket fails the step with `not_found`. `latest_agent_update` comes from the ticket's metric set; where
@@ -64,20 +64,20 @@ async def look_up_ticket(reads: Reads, *, ticket_id: TicketId, wanted: Wanted) -
 
 
 @action("read")
-async def look_up_user(reads: Reads, *, user_id: UserId, wanted: Wanted) -> User:
+async def look_up_user(reads: Reads, *, user_id: UserId, wanted: Wanted) -> UserFields:
     """Looks up an agent or a customer by Zendesk id, with custom fields and tags."""
     return user_from(await reads.user(user_id, wanted.names - _MADE_HERE), reads.zendesk.settings.agent_base)
 
 
 @action("read")
-async def look_up_organization(reads: Reads, *, organization_id: OrganizationId, wanted: Wanted) -> Organization:
+async def look_up_organization(reads: Reads, *, organization_id: OrganizationId, wanted: Wanted) -> OrganizationFields:
     """Looks up an organization by Zendesk id, with custom fields and tags."""
     needed = {"domain_names" if name == "domains" else name for name in wanted.names - _MADE_HERE}
     found = await reads.organization(organization_id, frozenset(needed))
     return organization_from(found, reads.zendesk.settings.agent_base)
 
 
-async def _ticket(reads: Reads, ticket_id: str, wanted: Wanted, comment: Awaitable[str | None] | None) -> Ticket:
+async def _ticket(reads: Reads, ticket_id: str, wanted: Wanted, comment: Awaitable[str | None] | None) -> TicketFields:
     found = await reads.ticket(ticket_id)
     metrics = found.metrics
     if metrics is None and "latest_agent_update" in wanted.names:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from zendesk_bridge.flows.catalog import OfKind, OneOf
+from zendesk_bridge.flows.catalog import FieldsOf, OfKind, OneOf, dumped
 from zendesk_bridge.flows.errors import Permanent
+from zendesk_bridge.flows.usual import usual
 
 
 def id_text(value: Any) -> Any:
     """Zendesk's ids as flows have them: text. 0, "0", "" and null all mean none."""
-    if type(value) is int:  # nearly all of them
+    if type(value) is int:  # nearly all of the REST API's
         return str(value) if value else None
+    if type(value) is str and value.isdigit():  # and of its events
+        return None if value == "0" else value
     if value is None or isinstance(value, bool):
         return None
     text = str(value).strip()
@@ -42,8 +45,6 @@ def _lower(value: Any) -> Any:
 
 
 log = logging.getLogger(__name__)
-
-R = TypeVar("R", bound="Record")
 
 Id = Annotated[str | None, BeforeValidator(id_text)]
 Ids = Annotated[list[str], BeforeValidator(_ids)]
@@ -150,9 +151,15 @@ class Organization(Record):
     url: str = Field(description="The page agents see.")
 
 
+# What is looked up is a mapping at once: it would be made into a model only to be recorded as a mapping again.
+TicketFields = Annotated[dict[str, Any], FieldsOf(Ticket)]
+UserFields = Annotated[dict[str, Any], FieldsOf(User)]
+OrganizationFields = Annotated[dict[str, Any], FieldsOf(Organization)]
+
+
 def ticket_from(
     answer: Mapping[str, Any], metrics: Mapping[str, Any] | None, base: str, comment: str | None = None
-) -> Ticket:
+) -> TicketFields:
     """A ticket of the REST API as flows see it. Raises Permanent where the answer is no ticket.
 
     Args:
@@ -175,12 +182,12 @@ def ticket_from(
     )
 
 
-def user_from(answer: Mapping[str, Any], base: str) -> User:
+def user_from(answer: Mapping[str, Any], base: str) -> UserFields:
     """A user of the REST API as flows see them. Raises Permanent where the answer is no user."""
     return _validated(User, {**answer, "url": f"{base}/agent/users/{answer.get('id')}"})
 
 
-def organization_from(answer: Mapping[str, Any], base: str) -> Organization:
+def organization_from(answer: Mapping[str, Any], base: str) -> OrganizationFields:
     """An organization of the REST API as flows see it. Raises Permanent where the answer is none."""
     page = f"{base}/agent/organizations/{answer.get('id')}"
     return _validated(Organization, {**answer, "domains": answer.get("domain_names"), "url": page})
@@ -191,7 +198,7 @@ def _by_id(fields: Any) -> dict[str, Any]:
     return {str(each["id"]): each.get("value") for each in known if isinstance(each, dict) and "id" in each}
 
 
-def _validated(model: type[R], values: Mapping[str, Any]) -> R:
+def _validated(model: type[Record], values: Mapping[str, Any]) -> dict[str, Any]:
     try:
         return lenient(model, values)
     except ValidationError as problem:
@@ -199,11 +206,14 @@ def _validated(model: type[R], values: Mapping[str, Any]) -> R:
         raise Permanent("unexpected_answer", f"Zendesk's {name} has no id") from problem
 
 
-def lenient(model: type[R], values: Mapping[str, Any]) -> R:
-    """A record of what can be used; a field with an odd value is left out. Raises ValidationError without its id."""
+def lenient(model: type[Record], values: Mapping[str, Any]) -> dict[str, Any]:
+    """A record's fields as far as they can be used, the odd ones left out. Raises ValidationError without its id."""
+    taken = quick.take(values) if (quick := usual(model)) else None
+    if taken is not None:
+        return taken
     try:
-        return model.model_validate(values)
+        return dumped(model.model_validate(values))
     except ValidationError as problem:
         odd = {str(error["loc"][0]) for error in problem.errors() if error["loc"]}
         log.warning("%s: odd values are left out: %s", model.__name__, ", ".join(sorted(odd)))
-        return model.model_validate({name: value for name, value in values.items() if name not in odd})
+        return dumped(model.model_validate({name: value for name, value in values.items() if name not in odd}))

@@ -40,14 +40,14 @@ async def test_a_ticket_has_its_fields_its_custom_fields_and_the_agents_page(
         {"id": 360002, "value": None},
     ]
     ticket = await look_up_ticket(reads, ticket_id="101", wanted=Wanted())
-    assert ticket.ticket_id == "101"
-    assert ticket.subject == "The grinder won't start after cleaning"
-    assert (ticket.status, ticket.priority, ticket.type) == ("new", "high", "problem")
-    assert ticket.tags == ["grinder", "hardware"]
-    assert ticket.requester_id == str(people.MIRA)
-    assert ticket.assignee_id is None
-    assert ticket.url == "https://harbour.zendesk.com/agent/tickets/101"
-    assert ticket.custom_fields == {"360001": "E7", "360002": None}
+    assert ticket["ticket_id"] == "101"
+    assert ticket["subject"] == "The grinder won't start after cleaning"
+    assert (ticket["status"], ticket["priority"], ticket["type"]) == ("new", "high", "problem")
+    assert ticket["tags"] == ["grinder", "hardware"]
+    assert ticket["requester_id"] == str(people.MIRA)
+    assert ticket["assignee_id"] is None
+    assert ticket["url"] == "https://harbour.zendesk.com/agent/tickets/101"
+    assert ticket["custom_fields"] == {"360001": "E7", "360002": None}
 
 
 @pytest.mark.parametrize("inside", [False, True])
@@ -57,7 +57,7 @@ async def test_the_latest_agent_update_is_read_beside_the_ticket_and_inside_it(
     zendesk.state.metric_sets[people.GRINDER]["assignee_updated_at"] = UPDATED
     zendesk.state.metric_set_inside_ticket = inside
     ticket = await look_up_ticket(reads, ticket_id="101", wanted=ALL)
-    assert ticket.latest_agent_update == UPDATED
+    assert ticket["latest_agent_update"] == UPDATED
     assert len(zendesk.state.calls) == 1
 
 
@@ -66,15 +66,15 @@ async def test_a_metric_set_that_was_left_out_is_fetched_only_where_the_flow_use
 ) -> None:
     zendesk.state.metric_sets[people.GRINDER]["assignee_updated_at"] = UPDATED
     zendesk.state.leave_out.add("metric_sets")
-    assert (await look_up_ticket(reads, ticket_id="101", wanted=Wanted())).latest_agent_update is None
+    assert (await look_up_ticket(reads, ticket_id="101", wanted=Wanted()))["latest_agent_update"] is None
     assert len(zendesk.state.calls) == 1
-    assert (await look_up_ticket(reads, ticket_id="101", wanted=ALL)).latest_agent_update == UPDATED
+    assert (await look_up_ticket(reads, ticket_id="101", wanted=ALL))["latest_agent_update"] == UPDATED
     assert len(zendesk.state.calls) == 3
 
 
 async def test_a_null_update_is_an_answer_and_not_fetched_again(zendesk: ZendeskServer, reads: Reads) -> None:
     ticket = await look_up_ticket(reads, ticket_id="101", wanted=ALL)
-    assert ticket.latest_agent_update is None
+    assert ticket["latest_agent_update"] is None
     assert len(zendesk.state.calls) == 1
 
 
@@ -88,7 +88,7 @@ def comment(zendesk: ZendeskServer, author: int, body: str, *, public: bool = Tr
 
 
 async def latest(reads: Reads) -> str | None:
-    return (await look_up_ticket(reads, ticket_id="101", wanted=COMMENT)).latest_agent_comment
+    return (await look_up_ticket(reads, ticket_id="101", wanted=COMMENT))["latest_agent_comment"]
 
 
 async def test_the_latest_agent_comment_is_the_newest_public_one_by_an_agent_or_admin(
@@ -106,12 +106,12 @@ async def test_the_latest_agent_comment_is_the_newest_public_one_by_an_agent_or_
 
 async def test_the_sample_ticket_with_an_answer_shows_it(reads: Reads) -> None:
     ticket = await look_up_ticket(reads, ticket_id=str(people.MARKUP), wanted=COMMENT)
-    assert ticket.latest_agent_comment == "We found the doubled invoice & are refunding it."
+    assert ticket["latest_agent_comment"] == "We found the doubled invoice & are refunding it."
 
 
 async def test_comments_are_fetched_only_where_the_flow_uses_them(zendesk: ZendeskServer, reads: Reads) -> None:
     comment(zendesk, people.NOOR, "Sent.")
-    assert (await look_up_ticket(reads, ticket_id="101", wanted=ALL)).latest_agent_comment is None
+    assert (await look_up_ticket(reads, ticket_id="101", wanted=ALL))["latest_agent_comment"] is None
     assert len(zendesk.state.calls) == 1
     assert await latest(reads) == "Sent."
     assert len(zendesk.state.calls) == 3
@@ -158,19 +158,19 @@ async def test_authors_who_are_not_beside_their_comments_are_asked_for_a_few_and
 async def test_a_person_and_an_organization_have_their_fields(zendesk: ZendeskServer, reads: Reads) -> None:
     zendesk.state.users[people.MIRA]["user_fields"] = {"tier": "gold"}
     user = await look_up_user(reads, user_id=str(people.MIRA), wanted=Wanted())
-    assert (user.name, user.role, user.iana_time_zone) == ("Mira Castellan", "end-user", "Europe/Lisbon")
-    assert user.notes == "Buyer for <wholesale> & retail; prefers e-mail"
-    assert user.organization_id == str(people.HARBOUR_COFFEE)
-    assert user.user_fields == {"tier": "gold"}
-    assert user.url == f"https://harbour.zendesk.com/agent/users/{people.MIRA}"
-    organization = await look_up_organization(reads, organization_id=user.organization_id, wanted=Wanted())
-    assert (organization.name, organization.domains) == ("Harbour Coffee", ["harbourcoffee.example"])
+    assert (user["name"], user["role"], user["iana_time_zone"]) == ("Mira Castellan", "end-user", "Europe/Lisbon")
+    assert user["notes"] == "Buyer for <wholesale> & retail; prefers e-mail"
+    assert user["organization_id"] == str(people.HARBOUR_COFFEE)
+    assert user["user_fields"] == {"tier": "gold"}
+    assert user["url"] == f"https://harbour.zendesk.com/agent/users/{people.MIRA}"
+    organization = await look_up_organization(reads, organization_id=user["organization_id"], wanted=Wanted())
+    assert (organization["name"], organization["domains"]) == ("Harbour Coffee", ["harbourcoffee.example"])
 
 
 async def test_absent_fields_are_null_for_flows(zendesk: ZendeskServer, reads: Reads) -> None:
     zendesk.state.absent_fields["user"] = {"notes", "iana_time_zone", "tags", "user_fields"}
     user = await look_up_user(reads, user_id=str(people.MIRA), wanted=Wanted())
-    assert (user.notes, user.iana_time_zone, user.tags, user.user_fields) == (None, None, [], {})
+    assert (user["notes"], user["iana_time_zone"], user["tags"], user["user_fields"]) == (None, None, [], {})
 
 
 async def test_what_is_not_there_is_permanent(reads: Reads) -> None:
@@ -187,13 +187,13 @@ async def test_what_is_not_there_is_permanent(reads: Reads) -> None:
 @pytest.mark.parametrize("none", [None, 0, "0", "", " "])
 def test_ids_that_mean_nobody_are_null(none: object) -> None:
     ticket = ticket_from({"id": 7, "assignee_id": none, "collaborator_ids": [none, 5]}, None, "https://x.zendesk.com")
-    assert ticket.assignee_id is None
-    assert ticket.collaborator_ids == ["5"]
+    assert ticket["assignee_id"] is None
+    assert ticket["collaborator_ids"] == ["5"]
 
 
 def test_upper_case_words_become_lower_case() -> None:
     ticket = ticket_from({"id": 7, "status": "OPEN", "priority": "URGENT", "type": ""}, None, "https://x.zendesk.com")
-    assert (ticket.status, ticket.priority, ticket.type) == ("open", "urgent", None)
+    assert (ticket["status"], ticket["priority"], ticket["type"]) == ("open", "urgent", None)
 
 
 def test_an_answer_that_is_no_ticket_is_permanent_and_an_odd_field_is_left_out() -> None:
@@ -201,9 +201,9 @@ def test_an_answer_that_is_no_ticket_is_permanent_and_an_odd_field_is_left_out()
         ticket_from({"subject": "no id"}, None, "https://x.zendesk.com")
     odd = {"id": 1, "name": "Ada", "active": "perhaps", "tags": [None, "vip"], "user_fields": 3}
     user = user_from(odd, "https://x.zendesk.com")
-    assert (user.name, user.active, user.tags, user.user_fields) == ("Ada", None, ["vip"], {})
+    assert (user["name"], user["active"], user["tags"], user["user_fields"]) == ("Ada", None, ["vip"], {})
     ticket = ticket_from({"id": 7, "follower_ids": 5, "has_incidents": "x"}, None, "https://x.zendesk.com")
-    assert (ticket.follower_ids, ticket.has_incidents) == ([], None)
+    assert (ticket["follower_ids"], ticket["has_incidents"]) == ([], None)
 
 
 def test_every_output_says_what_it_is() -> None:

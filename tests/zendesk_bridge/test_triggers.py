@@ -226,6 +226,25 @@ def test_a_time_at_the_end_of_all_times_is_no_event_and_no_crash() -> None:
     assert parse_webhook(body_with(time="0001-01-01T00:00:00+14:00")) is None
 
 
+@pytest.mark.parametrize("id", ["x", "x" * 200, "5b0f6a2e-6c1d", "é" * 200, " ", "\x00", 5, 1.5, 2**63])
+def test_an_event_has_its_id_as_text(id: object, caplog: pytest.LogCaptureFixture) -> None:
+    event = parse_webhook(body_with(id=id))
+    assert event is not None
+    assert event.id == str(id)
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize(
+    "odd", [{"id": id} for id in ("", "x" * 201, "é" * 201, "\ud800", None, True, [], {})] + [{"id": 5, "detail": "x"}]
+)
+def test_an_event_without_an_id_or_a_detail_is_named_in_the_log(
+    odd: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    message = load("ticket_agent_assignment_changed") | odd
+    assert parse_webhook(json.dumps(message).encode()) is None
+    assert caplog.messages == [f"an assignment event cannot be read: {list(odd)[-1]}"]
+
+
 def test_a_live_ticket_becomes_the_event_of_its_assignment() -> None:
     event = assignment_of(load("ticket")["ticket"], "test-1")
     assert event is not None
