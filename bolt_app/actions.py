@@ -20,7 +20,7 @@ from bolt_app.text import (
     permalink,
     plain,
 )
-from zendesk_bridge.flows.catalog import Function, Once, action
+from zendesk_bridge.flows.catalog import FieldsOf, Function, Once, action
 from zendesk_bridge.flows.errors import Permanent
 
 
@@ -111,6 +111,12 @@ class Reply(PostedMessage):
     thread_ts: str = Field(description="The ts of the thread's first message: give it to the next reply.")
 
 
+# What was posted is known field by field: nobody need look at it again.
+PostedFields = Annotated[dict[str, Any], FieldsOf(PostedMessage)]
+DirectFields = Annotated[dict[str, Any], FieldsOf(DirectMessage)]
+ReplyFields = Annotated[dict[str, Any], FieldsOf(Reply)]
+
+
 class ThreadMessage(BaseModel):
     """One message of a thread."""
 
@@ -164,7 +170,7 @@ def _looks_up(find: object) -> Function:
     return cast(Function, find)
 
 
-async def _find_in_channel(slack: SlackClient, *, channel: str, message: str, once: Once) -> PostedMessage | None:
+async def _find_in_channel(slack: SlackClient, *, channel: str, message: str, once: Once) -> PostedFields | None:
     found = await slack.find_posted(await slack.channel_id(channel), once)
     return _posted_message(found) if found else None
 
@@ -172,7 +178,7 @@ async def _find_in_channel(slack: SlackClient, *, channel: str, message: str, on
 @action("create", find=_looks_up(_find_in_channel))
 async def post_message_to_channel(
     slack: SlackClient, *, channel: Channel, message: Text, once: Once | None = None
-) -> PostedMessage:
+) -> PostedFields:
     """Posts a message in a public or private channel.
 
     The app must be in the channel: until somebody types `/invite @Zendesk Connector` there, the run waits and then
@@ -183,7 +189,7 @@ async def post_message_to_channel(
     return _posted_message(await slack.in_channel(channel, lambda id: slack.post(id, message, once=once)))
 
 
-async def _find_direct(slack: SlackClient, *, email: str, message: str, once: Once) -> DirectMessage | None:
+async def _find_direct(slack: SlackClient, *, email: str, message: str, once: Once) -> DirectFields | None:
     found = await slack.find_posted_to_person(email, once)
     return _direct_message(found) if found else None
 
@@ -191,7 +197,7 @@ async def _find_direct(slack: SlackClient, *, email: str, message: str, once: On
 @action("create", find=_looks_up(_find_direct), aliases=("post_direct_message",))
 async def send_direct_message(
     slack: SlackClient, *, email: Email, message: Text, once: Once | None = None
-) -> DirectMessage:
+) -> DirectFields:
     """Sends one person a direct message from the app.
 
     The person is found by the e-mail address of their Slack account. Slack finds active accounts only: for anybody
@@ -209,7 +215,7 @@ async def _find_reply(
     channel: str | None = None,
     email: str | None = None,
     thread_ts: str | None = None,
-) -> Reply | None:
+) -> ReplyFields | None:
     if email is not None:
         found = await slack.find_posted_to_person(email, once, thread_ts=thread_ts)
     else:
@@ -229,7 +235,7 @@ async def reply_in_thread(
         Field(description="The ts of any message of the thread. Without it the message opens a thread."),
     ] = None,
     once: Once | None = None,
-) -> Reply:
+) -> ReplyFields:
     """Replies in a thread of a channel or of direct messages, or opens one.
 
     Give either `channel` or `email`. Where `thread_ts` is the ts of a reply, the answer goes to the same thread: it
@@ -380,21 +386,13 @@ def _text(message: Message) -> str:
     return str(message.get("text") or "")
 
 
-def _posted_message(posted: Posted) -> PostedMessage:
-    return PostedMessage(channel=posted.channel, ts=posted.ts, permalink=posted.permalink)
+def _posted_message(posted: Posted) -> PostedFields:
+    return {"channel": posted.channel, "ts": posted.ts, "ok": True, "permalink": posted.permalink}
 
 
-def _direct_message(posted: Posted) -> DirectMessage:
-    return DirectMessage(
-        channel=posted.channel,
-        ts=posted.ts,
-        permalink=posted.permalink,
-        user_id=posted.user_id or "",
-        message=posted.message,
-    )
+def _direct_message(posted: Posted) -> DirectFields:
+    return {**_posted_message(posted), "user_id": posted.user_id or "", "message": posted.message}
 
 
-def _reply(posted: Posted) -> Reply:
-    return Reply(
-        channel=posted.channel, ts=posted.ts, permalink=posted.permalink, thread_ts=posted.thread_ts or posted.ts
-    )
+def _reply(posted: Posted) -> ReplyFields:
+    return {**_posted_message(posted), "thread_ts": posted.thread_ts or posted.ts}

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 from remembering import NothingRemembered
@@ -12,7 +12,7 @@ from bolt_app.client import SlackClient
 from bolt_app.sandbox import Fault, SlackServer
 from bolt_app.sandbox.people import ADA, BOT_USER_ID, ESCALATIONS, GONE, NOOR, OLD_NEWS, RANDOM, SLACKBOT, SUPPORT
 from bolt_app.text import escape, inserted
-from zendesk_bridge.flows.catalog import Action, Catalog, Connector, Identity, Once
+from zendesk_bridge.flows.catalog import Action, Catalog, Connector, Identity, Once, dumped
 from zendesk_bridge.flows.errors import ConnectorError, FlowError, NeedsInvite, Permanent, Uncertain
 
 Outputs = dict[str, Any]
@@ -62,7 +62,7 @@ class Doing:
         action = self.action(name)
         once = {"once": inputs.pop("once")} if "once" in inputs else {}
         result = await getattr(action, what)(self.catalog.client("slack"), **action.validate(inputs), **once)
-        return {} if result is None else action.restore(result.model_dump(mode="json"))
+        return {} if result is None else action.restore(dumped(result))
 
     def action(self, name: str) -> Action:
         action = self.catalog.action(f"slack.{name}")
@@ -231,6 +231,17 @@ async def test_a_post_whose_answer_was_lost_is_found(server: SlackServer, do: Do
         "ok": True,
         "permalink": server.state.permalink(message),
     }
+
+
+@pytest.mark.parametrize("name", ["post_message_to_channel", "send_direct_message", "reply_in_thread"])
+async def test_what_was_posted_has_the_fields_that_the_action_declares_in_their_order(do: Doing, name: str) -> None:
+    to = {"email": "noor@example.com"} if name == "send_direct_message" else {"channel": "#support"}
+    outputs = await do(name, **to, message="hi")
+    (model,) = (
+        mark.model for mark in get_type_hints(do.action(name).function, include_extras=True)["return"].__metadata__
+    )
+    assert list(outputs) == [output.name for output in do.action(name).outputs]
+    assert list(outputs.items()) == list(model.model_validate(outputs, strict=True).model_dump(mode="json").items())
 
 
 # Direct messages
