@@ -267,29 +267,27 @@ def _as_told(ticket: Mapping[str, Any]) -> dict[str, Any]:
     return {**ticket, "form_id": ticket.get("ticket_form_id"), "custom_status": ticket.get("custom_status_id")}
 
 
-def _event(fields: Mapping[str, Any], event_id: str, source: str, occurred_at: dt.datetime) -> Event | None:
-    """An assignment's event; None without a ticket's id. Other fields that are odd are left out."""
+def _event(fields: dict[str, Any], event_id: str, source: str, occurred_at: dt.datetime) -> Event | None:
+    """An assignment's event; None without a ticket's id. Other fields that are odd are left out.
+
+    Args:
+        fields: nobody else's; what is found out is put into it.
+    """
     ticket_id = _id(fields.get("id"))
     if ticket_id is None or not (ticket_id.isascii() and ticket_id.isdigit()):
         log.warning("an assignment event names no ticket")
         return None
     via = fields.get("via")
-    outputs = lenient(
-        Assignment,
-        {
-            **fields,
-            "ticket_id": ticket_id,
-            "via_channel": via.get("channel") if isinstance(via, dict) else None,
-            "occurred_at": rfc3339(occurred_at),
-        },
-    )
+    fields["ticket_id"] = ticket_id
+    fields["via_channel"] = via.get("channel") if isinstance(via, dict) else None
+    fields["occurred_at"] = rfc3339(occurred_at)
     return Event(
         id=event_id,
         type=ASSIGNMENT,
         source=source,
         occurred_at=occurred_at,
         subject=f"ticket {ticket_id}",
-        data=outputs,
+        data=lenient(Assignment, fields),
     )
 
 

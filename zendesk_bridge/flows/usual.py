@@ -102,12 +102,12 @@ class Usual:
             taken[name] = value if check is None else check(value)
         for name, clean in self._lists:
             value = clean(get(name))
-            if type(value) is not list or not _TEXT.issuperset(map(type, value)):
+            if type(value) is not list or (value and not _TEXT.issuperset(map(type, value))):
                 return None
             taken[name] = value.copy()
         for name, clean in self._objects:
             value = clean(get(name))
-            if type(value) is not dict or not _TEXT.issuperset(map(type, value)):
+            if type(value) is not dict or (value and not _TEXT.issuperset(map(type, value))):
                 return None
             taken[name] = value.copy()
         return taken
