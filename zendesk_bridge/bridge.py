@@ -21,7 +21,7 @@ from zendesk_bridge.client import ZendeskClient
 from zendesk_bridge.connections import Connections
 from zendesk_bridge.flows import history, open_runs, requests, store, versions
 from zendesk_bridge.flows.backup import back_up
-from zendesk_bridge.flows.catalog import Catalog, Connector
+from zendesk_bridge.flows.catalog import Action, Catalog, Connector
 from zendesk_bridge.flows.compiled import CompiledFlow
 from zendesk_bridge.flows.context import about_event
 from zendesk_bridge.flows.errors import ConnectorError, Locked, StorageError
@@ -278,9 +278,9 @@ class Bridge:
             self.notices.needs_invite(run.flow, channel)
         self.changed()
 
-    def _observe(self, action: str, problem: BaseException | None, seconds: float) -> None:
-        self.metrics.step(action, problem, seconds)
-        self.connections.answered(action.partition(".")[0], problem)
+    def _observe(self, action: Action, problem: BaseException | None, seconds: float) -> None:
+        self.metrics.step(action.id, problem, seconds)
+        self.connections.answered(action.service, problem)
 
     async def start(self) -> None:
         """Opens what is not open; goes on with open runs, wakes waiting ones, checks connections, answers requests."""

@@ -44,13 +44,10 @@ class UnrecordedPort(ABC):
     @abstractmethod
     async def step(self, step: CompiledAction, inputs: dict[str, Any]) -> Mapping[str, Any]: ...
 
-    def begins(self, key: str, action: str) -> dt.datetime:
+    def begins(self, key: str, action: str) -> tuple[dt.datetime, None]:
         self._key = key
         self._began = utc_now()
-        return self._began
-
-    def recorded(self, key: str) -> Mapping[str, Any] | None:
-        return None
+        return self._began, None
 
     async def passes(self, passes: Mapping[str, Pass], at_once: int) -> list[dict[str, Any]]:
         """One after the other: that is easier to follow."""

@@ -39,11 +39,12 @@ Pass = Callable[["Port"], Awaitable[dict[str, Any]]]
 class Port(Protocol):
     """Where a flow meets the world. The journal implements it; so does a dry run."""
 
-    def begins(self, key: str, action: str) -> dt.datetime:
-        """When the step starts, or started, if it is recorded. Raises FlowError `replay_mismatch`."""
+    def begins(self, key: str, action: str) -> tuple[dt.datetime, Mapping[str, Any] | None]:
+        """When the step starts, or started, if it is recorded; its outputs, if it is over, or None.
 
-    def recorded(self, key: str) -> Mapping[str, Any] | None:
-        """The outputs of a step that is over, or None."""
+        Raises:
+            FlowError: `replay_mismatch`.
+        """
 
     async def step(self, step: CompiledAction, inputs: dict[str, Any]) -> Mapping[str, Any]:
         """Does the step that has begun, once, and records it; returns its outputs."""
@@ -119,8 +120,7 @@ class _Walk:
         port, variables = self._port, self._variables
         for each in block:
             key = self._place + each.key
-            moment = port.begins(key, each.action_id)
-            outputs = port.recorded(key)
+            moment, outputs = port.begins(key, each.action_id)
             if each.keys:
                 variables.update(dict.fromkeys(each.keys, EMPTY))
             if outputs and not each.leads_on:
@@ -128,11 +128,11 @@ class _Walk:
                 if isinstance(each, CompiledAction) and each.remedy and outputs.keys() == {"error"}:
                     await self.through(each.remedy)
                 continue
-            values = each.values(variables, moment)
+            values = each.values(variables, moment) if each.tells_time else variables
             variables[each.key] = EMPTY
             inputs: dict[str, Any] = {}
             try:
-                if not each.applies(values):
+                if each.only_if is not None and not each.applies(values):
                     if outputs is None:
                         await port.skip(key, each.action_id, {}, None)
                     # The process may have ended between the skipped step and the end of its run.
@@ -262,7 +262,7 @@ def _read_ahead(steps: tuple[CompiledAction, ...], variables: Mapping[str, Any],
     for each in steps:
         values = each.values(variables, now)
         try:
-            if not each.applies(values):
+            if each.only_if is not None and not each.applies(values):
                 if each.stops:
                     return
                 continue

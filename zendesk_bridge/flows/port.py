@@ -92,8 +92,8 @@ class RunPort:
         self._meanwhile: asyncio.Handle | None = None
         self._ahead = Ahead(around, run.id)
 
-    def begins(self, key: str, action: str) -> dt.datetime:
-        """When the step starts, or started, if it is recorded. Raises FlowError `replay_mismatch`."""
+    def begins(self, key: str, action: str) -> tuple[dt.datetime, Mapping[str, Any] | None]:
+        """When the step starts, or started, if it is recorded; its outputs, if it is over. Raises FlowError."""
         if self._around.stopping():
             self.recording.flush()  # there may be no later
             raise Stopping
@@ -103,13 +103,14 @@ class RunPort:
             step = self._steps[self._position]
             if (step.key, step.action) != (key, action):
                 raise _mismatch(f"step {key!r} was to come, {step.key!r} is recorded")
+            outputs = self._recorded(step) if step.is_over else None
         else:
-            step = self._new(key, action)
+            step, outputs = self._new(key, action), None
             self._steps.append(step)
         self._position += 1
         self._current = step
         working_on.set(working_on.get().at(key))
-        return step.started_at
+        return step.started_at, outputs
 
     @property
     def is_halted(self) -> bool:
@@ -125,11 +126,7 @@ class RunPort:
         began = self._ahead.began(key) or utc_now()
         return StepRun(seq=seq, key=key, action=action, status=StepStatus.RUNNING, started_at=began)
 
-    def recorded(self, key: str) -> Mapping[str, Any] | None:
-        """The outputs of a step that is over, or None."""
-        step = self._now_at(key)
-        if not step.is_over:
-            return None
+    def _recorded(self, step: StepRun) -> Mapping[str, Any]:
         if step.outputs is None:
             return EMPTY
         action = self._around.catalog.action(step.action)

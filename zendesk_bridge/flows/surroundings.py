@@ -14,11 +14,11 @@ from zendesk_bridge.flows.journal import Journal
 from zendesk_bridge.flows.patience import AtRest
 from zendesk_bridge.flows.pauses import Timing
 
-#: Told of each call of a step: the action's id, what was wrong, if anything, and the seconds it took.
-Observe = Callable[[str, BaseException | None, float], None]
+#: Told of each call of a step: the action, what was wrong, if anything, and the seconds it took.
+Observe = Callable[[Action, BaseException | None, float], None]
 
 
-def unobserved(action: str, problem: BaseException | None, seconds: float) -> None:
+def unobserved(action: Action, problem: BaseException | None, seconds: float) -> None:
     """For those who count nothing."""
 
 
@@ -52,7 +52,7 @@ class Surroundings:
         try:
             result: Result | None = await function(self.catalog.client(action.service), **arguments)
         except BaseException as problem:
-            self.observe(action.id, problem, time.monotonic() - began)
+            self.observe(action, problem, time.monotonic() - began)
             raise
-        self.observe(action.id, None, time.monotonic() - began)
+        self.observe(action, None, time.monotonic() - began)
         return EMPTY if result is None else dumped(result)

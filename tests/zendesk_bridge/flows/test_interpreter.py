@@ -70,12 +70,9 @@ class Memory:
         """The inputs of every call, in order."""
         return list(self.by_step.values())
 
-    def begins(self, key: str, action: str) -> dt.datetime:
+    def begins(self, key: str, action: str) -> tuple[dt.datetime, Mapping[str, Any] | None]:
         self.begun.append(key)
-        return START + dt.timedelta(minutes=len(self.begun) - 1)
-
-    def recorded(self, key: str) -> Mapping[str, Any] | None:
-        return self._recorded.get(key)
+        return START + dt.timedelta(minutes=len(self.begun) - 1), self._recorded.get(key)
 
     def meanwhile(self, work: Callable[[], None]) -> None:
         work()
