@@ -443,13 +443,13 @@ def _end(entry: _Entry, result: Any) -> None:
     failed = isinstance(result, Exception)
     if entry.stored is not None and not failed:
         entry.stored(result)
-    if future.done():
-        return
     if not failed:
-        future.set_result(result)
+        if not future.done():
+            future.set_result(result)
         return
-    future.set_exception(result)
-    future.exception()  # asyncio complains about errors nobody saw
+    if not future.done():
+        future.set_exception(result)
+        future.exception()  # asyncio complains about errors nobody saw
     entry.context.run(_note_failure, result)
 
 

@@ -48,6 +48,17 @@ def blocked(gate: threading.Event) -> Any:
     return lambda connection: gate.wait(5)
 
 
+async def test_the_log_has_what_was_not_stored_also_where_the_caller_is_gone_by_then(
+    journal: Journal, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(connection: sqlite3.Connection) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    journal.write(full).cancel()
+    await journal.write(put("later"))
+    assert [record.levelname for record in caplog.records if record.message.startswith("not stored: ")] == ["ERROR"]
+
+
 async def test_many_writes_at_once_take_few_commits_and_keep_their_order(journal: Journal) -> None:
     gate = threading.Event()
     first = journal.write(blocked(gate))
