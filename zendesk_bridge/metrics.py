@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from bisect import bisect_left
@@ -218,6 +219,9 @@ class _Counts(Collector):
 
     def __init__(self, name: str, says: str, labels: tuple[str, ...]) -> None:
         self._name, self._says, self._labels = name, says, labels
+        # As the library has it: https://prometheus.github.io/client_python/instrumenting/#disabling-_created-metrics
+        disabled = os.environ.get("PROMETHEUS_DISABLE_CREATED_SERIES", "").lower() in ("true", "1", "t")
+        self._says_since = not disabled
         # Threads count as well.
         self._lock = Lock()
         self._counts: dict[tuple[str, ...], int] = {}
@@ -235,7 +239,7 @@ class _Counts(Collector):
         family = CounterMetricFamily(self._name, self._says, labels=self._labels)
         with self._lock:
             for labels, count in self._counts.items():
-                family.add_metric(labels, count, self._created[labels])
+                family.add_metric(labels, count, self._created[labels] if self._says_since else None)
         return [family]
 
 

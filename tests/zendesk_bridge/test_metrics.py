@@ -229,6 +229,15 @@ async def test_figures_are_written_as_the_library_of_prometheus_writes_its_own(j
     assert missing == [line for line in wanted if "step_duration_seconds_created" in line]
 
 
+async def test_since_when_figures_are_counted_is_left_out_where_the_library_is_told_so(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROMETHEUS_DISABLE_CREATED_SERIES", "True")
+    text = (await Metrics(journal).render()).decode()
+    assert "zendesk_connector_runs_total{" in text
+    assert "_created" not in text
+
+
 async def test_each_figure_says_since_when_it_is_counted(journal: Journal) -> None:
     before = time.time()
     metrics = Metrics(journal)
