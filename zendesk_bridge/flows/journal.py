@@ -440,17 +440,16 @@ def _closed(path: Path) -> StorageError:
 def _end(entry: _Entry, result: Any) -> None:
     """Tells whoever wrote what became of it, and the log of what nobody may be waiting for."""
     future = entry.future
-    failed = isinstance(result, Exception)
-    if entry.stored is not None and not failed:
-        entry.stored(result)
-    if not failed:
+    if isinstance(result, Exception):
         if not future.done():
-            future.set_result(result)
+            future.set_exception(result)
+            future.exception()  # asyncio complains about errors nobody saw
+        entry.context.run(_note_failure, result)
         return
+    if entry.stored is not None:
+        entry.stored(result)
     if not future.done():
-        future.set_exception(result)
-        future.exception()  # asyncio complains about errors nobody saw
-    entry.context.run(_note_failure, result)
+        future.set_result(result)
 
 
 def _note_failure(problem: Exception) -> None:

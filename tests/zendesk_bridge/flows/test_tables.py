@@ -28,7 +28,7 @@ def statements_of(work: Callable[[sqlite3.Connection], Any], path: Path) -> list
     work(connection)
     connection.set_trace_callback(None)
     connection.close()
-    return [each for each in seen if each.lstrip().lower().startswith(("select", "update", "delete"))]
+    return [each for each in seen if each.lstrip().lower().startswith(("select", "insert", "update", "delete"))]
 
 
 def plan(statement: str, path: Path) -> list[str]:
@@ -113,13 +113,14 @@ def test_what_is_asked_daily_never_reads_a_table_from_end_to_end(filled: Path, n
     for statement in statements:
         for detail in plan(statement, filled):
             partial = "USING INDEX open_requests" in detail or "USING INDEX sleeping_runs" in detail
-            assert not detail.startswith("SCAN") or partial, (statement, detail)
+            no_table = detail == "SCAN CONSTANT ROW"
+            assert not detail.startswith("SCAN") or partial or no_table, (statement, detail)
 
 
 def test_a_sighting_looks_at_its_own_ticket_only(filled: Path) -> None:
     """Where one source alone works, the other's column is empty in every row."""
     statement = next(each for each in statements_of(lambda c: _sight(c, "poll"), filled) if "between" in each)
-    assert "idx_assignments_ticket_id_at" in plan(statement, filled)[0]
+    assert any("idx_assignments_ticket_id_at" in detail for detail in plan(statement, filled))
 
 
 def test_tables_are_made_in_one_go_or_not_at_all(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
