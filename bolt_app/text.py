@@ -79,7 +79,7 @@ def settle(text: str) -> str:
     `<!{{ value }}>`. In an address spaces and `|` are encoded, so that a value cannot give the link its label. What
     the author wrote without a value stays as it is, and so does a text that is settled already.
     """
-    if _OPEN in text:
+    if "<" in text and _OPEN in text:
         text = _BRACKETS.sub(_settled, text)
     return text.replace(_OPEN, "").replace(_CLOSE, "")
 

@@ -12,7 +12,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from zendesk_bridge.client import ZendeskClient
 from zendesk_bridge.flows.context import Context, working_on
@@ -37,17 +37,16 @@ _TOO_LARGE = ("timeout", "no_answer")
 Answer = Mapping[str, Any]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Found:
+class Found(NamedTuple):
     """Something Zendesk answered."""
 
     answer: Answer
-    # Of a ticket: its metric set, where Zendesk sent it.
-    metrics: Answer | None = None
     # When it was asked for, by the clock that nobody sets.
     asked_at: float
     # Whether it was asked for by itself: what is absent then is not there.
     whole: bool
+    # Of a ticket: its metric set, where Zendesk sent it.
+    metrics: Answer | None = None
 
 
 Seat = asyncio.Future[Found]
@@ -130,7 +129,6 @@ class Reads:
         seat = line.waiting.get(id)
         if seat is None:
             seat = line.waiting[id] = asyncio.get_running_loop().create_future()
-            seat.add_done_callback(_seen)
         if line.under_way is None:
             # The request is nobody's own: it waits for its turn by itself, and goes on if one of them is cancelled.
             before = working_on.set(Context())
@@ -283,9 +281,4 @@ def _refuse(seats: Iterable[Seat], problem: Exception) -> None:
     for seat in seats:
         if not seat.done():
             seat.set_exception(problem)
-
-
-def _seen(seat: Seat) -> None:
-    """Nobody may be waiting any more; asyncio complains about errors nobody saw."""
-    if not seat.cancelled():
-        seat.exception()
+            seat.exception()  # nobody may be waiting any more; asyncio complains about errors nobody saw

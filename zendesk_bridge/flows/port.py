@@ -184,6 +184,7 @@ class RunPort:
             (mine if place is None else own[place]).append(step)
         self._steps = [*met, *mine]
         ports = {place: RunPort(self.run, steps, self._around, within=self) for place, steps in own.items()}
+        self.recording.is_shared = True
         self._passes = tuple(ports.values())
         return ports
 

@@ -29,6 +29,8 @@ class Recording:
         self._latest: asyncio.Handle | None = None
         # Rows in writes that are not known to be committed.
         self._queued: list[tuple[list[store.Row], asyncio.Future[None]]] = []
+        #: Whether passes of a loop record in it at the same time. They wait for each other's writes.
+        self.is_shared = False
         if not has_started:
             self.soon(reads_only=True)
 
@@ -82,7 +84,8 @@ class Recording:
         self.put(step)
         self.now()
         for _, future in list(self._queued):
-            await asyncio.shield(future)  # others may wait for it too
+            # Where somebody is cancelled, the others must not be.
+            await (asyncio.shield(future) if self.is_shared else future)
         self._queued = [(rows, future) for rows, future in self._queued if not _is_stored(future)]
 
     def rest(self) -> list[store.Row]:
