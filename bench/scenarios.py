@@ -217,7 +217,7 @@ async def backlog(bench: Bench) -> None:
     (cpu, memory, _), (more_cpu, more_memory, ready) = figures
     bench.add(
         f"{count:,} waiting runs: CPU, idle (without them); memory; ready after",
-        f"{more_cpu:.1%} ({cpu:.1%}); {more_memory - memory:+.0f} MB; {ready:.2f} s",
+        f"{more_cpu:.1%} ({cpu:.1%}); {round(more_memory - memory):+d} MB; {ready:.2f} s",
     )
     database = bench.database("open")
     await (await start_connector(bench.equipment.services, database)).stop()
