@@ -118,7 +118,7 @@ def usual(model: type[BaseModel]) -> Usual | None:
     """What takes a model's values; None where it has fields that only pydantic can deal with."""
     try:
         return Usual(model)
-    except _Unlike:
+    except (_Unlike, LookupError, TypeError, AttributeError):  # or another pydantic has other schemas
         return None
 
 

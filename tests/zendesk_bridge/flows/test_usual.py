@@ -283,3 +283,21 @@ def test_a_model_that_says_more_of_itself_is_left_to_pydantic(config: ConfigDict
 @pytest.mark.parametrize("model", [Checked, CheckedWhole])
 def test_a_model_with_functions_of_its_own_is_left_to_pydantic(model: type[BaseModel]) -> None:
     assert usual(model) is None
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {},
+        {"type": "model"},
+        {"type": "model", "custom_init": False, "schema": {"type": "model-fields"}},
+        {"type": "model", "custom_init": False, "schema": {"type": "model-fields", "fields": {"text": {}}}},
+        {"type": "model", "custom_init": False, "schema": {"type": "model-fields", "fields": {"text": None}}},
+        {"type": "definitions", "schema": {"type": "model"}, "definitions": []},
+    ],
+)
+def test_a_schema_of_another_pydantic_is_left_to_it(schema: dict[str, Any]) -> None:
+    model = create_model("M", __config__=ConfigDict(extra="ignore", coerce_numbers_to_str=True), text=(str, ...))
+    assert usual(create_model("Known", __base__=model)) is not None
+    model.__pydantic_core_schema__ = schema  # type: ignore[assignment]
+    assert usual(model) is None
