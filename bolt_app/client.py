@@ -225,7 +225,7 @@ class SlackClient:
         """
         text = fit(text)
         with _nothing_posted_yet:
-            identity = self._identity or await self.identity()
+            identity = await self.identity()
             # Slack puts a reply to a reply into the channel.
             parent = await self.thread_parent(channel, thread_ts) if thread_ts else None
         answer = await self._call(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from enum import IntEnum
 
@@ -43,7 +44,7 @@ class Roles:
         self._slack = slack
         self._admins = admins
         self._clock = clock
-        self._known: dict[str, tuple[Role, float]] = {}
+        self._known: OrderedDict[str, tuple[Role, float]] = OrderedDict()
 
     async def of(self, user_id: str) -> Role:
         """What somebody may see. Raises ConnectorError where Slack does not say, and nothing is known of them."""
@@ -63,7 +64,7 @@ class Roles:
             else:
                 raise
         while len(self._known) >= PEOPLE:
-            del self._known[next(iter(self._known))]
+            self._known.popitem(last=False)
         self._known.pop(user_id, None)
         self._known[user_id] = (role, asked)
         return role

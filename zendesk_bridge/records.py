@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from zendesk_bridge.flows.catalog import FieldsOf, OfKind, OneOf, dumped
 from zendesk_bridge.flows.errors import Permanent
-from zendesk_bridge.flows.usual import usual
+from zendesk_bridge.flows.usual import taken
 
 
 def id_text(value: Any) -> Any:
@@ -208,9 +208,8 @@ def _validated(model: type[Record], values: Mapping[str, Any]) -> dict[str, Any]
 
 def lenient(model: type[Record], values: Mapping[str, Any]) -> dict[str, Any]:
     """A record's fields as far as they can be used, the odd ones left out. Raises ValidationError without its id."""
-    taken = quick.take(values) if (quick := usual(model)) else None
-    if taken is not None:
-        return taken
+    if (usual := taken(model, values)) is not None:
+        return usual
     try:
         return dumped(model.model_validate(values))
     except ValidationError as problem:

@@ -76,7 +76,7 @@ def test_an_answer_gives_the_same_record_and_the_same_log_by_either_way(
     @given(answers(model))
     def agree(answer: dict[str, Any]) -> None:
         found = outcome(lambda: make(answer))
-        with mock.patch.object(records, "usual", return_value=None):
+        with mock.patch.object(records, "taken", return_value=None):
             assert outcome(lambda: make(answer)) == found
 
     agree()

@@ -18,7 +18,7 @@ from pydantic.fields import FieldInfo
 from zendesk_bridge.flows.definition import Values
 from zendesk_bridge.flows.errors import FlowError
 from zendesk_bridge.flows.pacing import Scheduler
-from zendesk_bridge.flows.usual import usual
+from zendesk_bridge.flows.usual import taken
 from zendesk_bridge.flows.wrong_values import in_words
 
 Effect = Literal["read", "set", "create"]
@@ -162,9 +162,8 @@ class Action:
 
     def validate(self, inputs: Values) -> dict[str, Any]:
         """The inputs as the function takes them. Raises FlowError `invalid_input`, naming the input."""
-        taken = quick.take(inputs) if (quick := usual(self.form)) else None
-        if taken is not None:
-            return taken
+        if (usual := taken(self.form, inputs)) is not None:
+            return usual
         try:
             form = self.form.model_validate(dict(inputs))
         except ValidationError as problem:

@@ -128,11 +128,11 @@ class _Walk:
                 if isinstance(each, CompiledAction) and each.remedy and outputs.keys() == {"error"}:
                     await self.through(each.remedy)
                 continue
-            values = each.values(variables, moment) if each.tells_time else variables
+            values = each.values(variables, moment)
             variables[each.key] = EMPTY
             inputs: dict[str, Any] = {}
             try:
-                if each.only_if is not None and not each.applies(values):
+                if not each.applies(values):
                     if outputs is None:
                         await port.skip(key, each.action_id, {}, None)
                     # The process may have ended between the skipped step and the end of its run.
@@ -262,7 +262,7 @@ def _read_ahead(steps: tuple[CompiledAction, ...], variables: Mapping[str, Any],
     for each in steps:
         values = each.values(variables, now)
         try:
-            if each.only_if is not None and not each.applies(values):
+            if not each.applies(values):
                 if each.stops:
                     return
                 continue

@@ -97,7 +97,7 @@ class RunPort:
         if self._around.stopping():
             self.recording.flush()  # there may be no later
             raise Stopping
-        if self.halted or (self._within is not None and self._within.is_halted):
+        if self.is_halted:
             raise Halted
         if self._position < len(self._steps):
             step = self._steps[self._position]

@@ -301,12 +301,12 @@ def step_row(run_id: str, step: StepRun, outputs: str | None = None) -> Row:
         str(step.status),
         _json(step.inputs),
         _json(step.outputs) if outputs is None else outputs,
-        "" if step.error is None else _json(step.error),
+        _json(step.error),
         step.attempts,
         rfc3339(step.started_at),
-        "" if step.begun_at is None else rfc3339(step.begun_at),
-        "" if step.looked_at is None else rfc3339(step.looked_at),
-        "" if step.finished_at is None else rfc3339(step.finished_at),
+        _time(step.begun_at),
+        _time(step.looked_at),
+        _time(step.finished_at),
     )
 
 

@@ -13,6 +13,7 @@ Clean = Callable[[Any], Any]
 Schema = Mapping[str, Any]
 
 _TEXT = frozenset({str})
+_KINDS: Mapping[str, type[Any]] = {"str": str, "bool": bool, "list": list, "dict": dict}
 _LEAVES: tuple[Schema, ...] = (
     {"type": "str"},
     {"type": "bool"},
@@ -45,16 +46,15 @@ class Usual:
     def __init__(self, model: type[BaseModel]) -> None:
         """Raises _Unlike where the model has more to it than fields that are texts, truths, lists of texts, objects."""
         fields = _fields(model)
-        optional = [each for each in fields if each.type == "str" and not each.needed]
         # Whether a name that is none of the fields' is wrong.
         self._closed = model.model_config["extra"] == "forbid"
         self._nothing = dict.fromkeys(each.name for each in fields)
-        self._texts = tuple(each.name for each in optional if not each.clean and not each.check)
-        self._truths = tuple(each.name for each in fields if each.type == "bool")
         self._needed = tuple((each.name, each.clean, each.check) for each in fields if each.needed)
-        self._optional = tuple((each.name, each.clean, each.check) for each in optional if each.clean or each.check)
-        self._lists = tuple((each.name, each.clean) for each in fields if each.type == "list" and each.clean)
-        self._objects = tuple((each.name, each.clean) for each in fields if each.type == "dict" and each.clean)
+        scalars = [each for each in fields if each.type in ("str", "bool") and not each.needed]
+        self._bare = tuple((each.name, _KINDS[each.type]) for each in scalars if not each.clean and not each.check)
+        self._optional = tuple((each.name, each.clean, each.check) for each in scalars if each.clean or each.check)
+        several = [each for each in fields if each.type in ("list", "dict")]
+        self._collections = tuple((each.name, _KINDS[each.type], each.clean) for each in several if each.clean)
 
     def take(self, values: Mapping[str, Any]) -> dict[str, Any] | None:
         """The values of all fields, in their order; None where pydantic has to look at what is given."""
@@ -79,16 +79,10 @@ class Usual:
             elif type(value) is not str:
                 return None
             taken[name] = value if check is None else check(value)
-        for name in self._texts:
+        for name, kind in self._bare:
             value = get(name)
             if value is not None:
-                if type(value) is not str:
-                    return None
-                taken[name] = value
-        for name in self._truths:
-            value = get(name)
-            if value is not None:
-                if type(value) is not bool:
+                if type(value) is not kind:
                     return None
                 taken[name] = value
         for name, clean, check in self._optional:
@@ -100,17 +94,18 @@ class Usual:
             if value is not None and type(value) is not str:
                 return None
             taken[name] = value if check is None else check(value)
-        for name, clean in self._lists:
+        for name, kind, clean in self._collections:
             value = clean(get(name))
-            if type(value) is not list or (value and not _TEXT.issuperset(map(type, value))):
-                return None
-            taken[name] = value.copy()
-        for name, clean in self._objects:
-            value = clean(get(name))
-            if type(value) is not dict or (value and not _TEXT.issuperset(map(type, value))):
+            if type(value) is not kind or (value and not _TEXT.issuperset(map(type, value))):
                 return None
             taken[name] = value.copy()
         return taken
+
+
+def taken(model: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The values of a model's fields; None where pydantic has to look at them."""
+    short = usual(model)
+    return short.take(values) if short else None
 
 
 @cache

@@ -23,7 +23,7 @@ from pydantic import (
 from real_connectors import CONNECTORS
 
 from zendesk_bridge.flows.catalog import Catalog
-from zendesk_bridge.flows.usual import usual
+from zendesk_bridge.flows.usual import taken, usual
 from zendesk_bridge.records import Organization, Ticket, User
 from zendesk_bridge.triggers import Assignment
 
@@ -262,8 +262,8 @@ def test_a_field_that_is_not_sure_to_come_out_the_same_is_left_to_pydantic(field
 def test_what_functions_make_of_a_value_is_looked_at_like_the_value(field: Any, values: list[dict[str, Any]]) -> None:
     model = create_model("M", __config__=ConfigDict(extra="ignore", coerce_numbers_to_str=True), text=field)
     for each in values:
-        taken = short.take(each) if (short := usual(model)) else None
-        assert taken is None or exact(taken) == exact(of_pydantic(model, each))
+        found = taken(model, each)
+        assert found is None or exact(found) == exact(of_pydantic(model, each))
 
 
 @pytest.mark.parametrize(
